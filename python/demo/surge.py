@@ -1,0 +1,102 @@
+"""Users sent through the wheel: many at once for the kill, a few a second afterwards."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import millstream as ms
+
+from . import people_api
+
+TOPIC = "users_created"
+RESULTS = 5000
+BATCH = 500
+SURGE_SECONDS = 60.0
+TRICKLE_USERS = 5
+STATUS_EVERY = 10
+
+
+class Surge:
+    """Fetches, maps and sends `users` people in a thread, in batches that Kafka acknowledges one by one."""
+
+    def __init__(self, api: str, kafka: str, program: Path, users: int) -> None:
+        self._api = api
+        self._kafka = kafka
+        self._program = program
+        self._pages = users // RESULTS
+        self._seed = f"surge-{uuid.uuid4()}"
+        self._delivered = 0
+        self._progress = threading.Condition()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="surge")
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def wait_until(self, delivered: int) -> None:
+        """Waits until so many users are acknowledged, or all that will be."""
+        with self._progress:
+            self._progress.wait_for(
+                lambda: self._delivered >= delivered or not self._thread.is_alive(), timeout=SURGE_SECONDS
+            )
+
+    def finish(self) -> None:
+        """Waits for the last acknowledgement; raises what stopped the thread."""
+        self._thread.join(SURGE_SECONDS)
+        if self._failure is not None:
+            raise self._failure
+
+    def expected(self) -> dict[str, dict[str, str]]:
+        """The rows that must stand in Cassandra."""
+        return people_api.rows(self._api, self._seed, self._pages, RESULTS)
+
+    def _run(self) -> None:
+        try:
+            source = _source(self._api, self._seed, RESULTS, self._pages)
+            program = ms.Remap.from_file(self._program)
+            with ms.Producer({"bootstrap.servers": self._kafka}) as producer:
+                for page in source.pages():
+                    rows = page.remap(program)
+                    for start in range(0, len(rows), BATCH):
+                        _send(producer, rows[start : start + BATCH])
+                        with self._progress:
+                            self._delivered += BATCH
+                            self._progress.notify_all()
+        except BaseException as failure:  # noqa: BLE001 - handed to the thread that waits
+            self._failure = failure
+            with self._progress:
+                self._progress.notify_all()
+
+
+def trickle(api: str, kafka: str, program: Path, stop: threading.Event, status: Callable[[], None]) -> None:
+    """Sends a few users each second until `stop`, calling `status` now and then."""
+    seed = f"trickle-{uuid.uuid4()}"
+    source = _source(api, seed, TRICKLE_USERS, None)
+    compiled = ms.Remap.from_file(program)
+    with ms.Producer({"bootstrap.servers": kafka}) as producer:
+        for count, page in zip(itertools.count(1), source.pages(), strict=False):
+            _send(producer, page.remap(compiled))
+            if count % STATUS_EVERY == 0:
+                status()
+            if stop.wait(max(0.0, 1.0 - time.time() % 1.0)):
+                return
+
+
+def _source(api: str, seed: str, results: int, pages: int | None) -> Any:
+    return ms.HttpSource(
+        api,
+        params={"seed": seed, "results": results},
+        data_selector="results",
+        paginator=ms.PageNumberPaginator(page_param="page", base_page=1, maximum_page=pages),
+    )
+
+
+def _send(producer: Any, rows: Any) -> None:
+    producer.produce_batch(TOPIC, rows, key_field="id", value_serializer=ms.JSONSerializer())

@@ -1,0 +1,133 @@
+//! The dead-letter topic.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::util::Timeout;
+
+use super::headers::{DeadLetter, headers};
+use crate::kafka::consumer::Record;
+
+/// Why a dead letter is not in its topic. None of these loses the record: its offset is not committed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeadLetterError {
+    /// The topic is missing, too small or closed to us.
+    #[error("dead-letter topic {topic}: {detail}")]
+    Configuration {
+        /// The topic.
+        topic: String,
+        /// What is wrong and what to do.
+        detail: String,
+    },
+    /// The broker cannot be reached.
+    #[error("dead-letter topic {topic}: {detail}")]
+    Transient {
+        /// The topic.
+        topic: String,
+        /// The client's own words.
+        detail: String,
+    },
+}
+
+/// Sends dead letters. Cloning shares the producer.
+#[derive(Clone)]
+pub struct DeadLetterQueue {
+    producer: FutureProducer,
+    topic: String,
+}
+
+impl std::fmt::Debug for DeadLetterQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeadLetterQueue")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DeadLetterQueue {
+    /// A queue on `topic`; `client` holds bootstrap servers and security settings.
+    pub fn new(
+        client: &ClientConfig,
+        topic: &str,
+        max_record_bytes: usize,
+    ) -> Result<Self, KafkaError> {
+        let mut config = client.clone();
+        config
+            .set("enable.idempotence", "true")
+            // Settled waits for the report, and nothing else may go ahead: never give up by time.
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", "5")
+            .set("queue.buffering.max.kbytes", "16384")
+            .set(
+                "message.max.bytes",
+                (max_record_bytes + 128 * 1024).to_string(),
+            );
+        Ok(Self {
+            producer: config.create()?,
+            topic: topic.to_owned(),
+        })
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Sends one dead letter and waits for its delivery report.
+    ///
+    /// Key, value and headers are the record's own bytes (a null stays a null); the timestamp is the broker's append time.
+    pub async fn send(
+        &self,
+        record: &Record,
+        letter: &DeadLetter,
+        pipeline: &str,
+        group: &str,
+    ) -> Result<(), DeadLetterError> {
+        let mut message: FutureRecord<'_, [u8], [u8]> =
+            FutureRecord::to(&self.topic).headers(headers(record, letter, pipeline, group));
+        if let Some(key) = &record.key {
+            message = message.key(key);
+        }
+        if let Some(value) = &record.value {
+            message = message.payload(value);
+        }
+        match self.producer.send(message, Timeout::Never).await {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(self.classify(&error)),
+        }
+    }
+
+    fn classify(&self, error: &KafkaError) -> DeadLetterError {
+        use RDKafkaErrorCode as Code;
+        let topic = self.topic.clone();
+        let advice = match error.rdkafka_error_code() {
+            Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
+                "does not exist; create it"
+            }
+            Some(Code::MessageSizeTooLarge) => {
+                "takes only smaller records; raise its max.message.bytes"
+            }
+            Some(Code::TopicAuthorizationFailed) => "is closed to us; allow Write",
+            _ => {
+                return DeadLetterError::Transient {
+                    topic,
+                    detail: error.to_string(),
+                };
+            }
+        };
+        DeadLetterError::Configuration {
+            topic,
+            detail: advice.to_owned(),
+        }
+    }
+
+    /// Gives up what is not sent; the offsets of those records are not committed.
+    pub fn purge(&self) {
+        self.producer
+            .purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
+        // The reports of purged records must still be served, else their waiters never wake.
+        let _ = self.producer.flush(Duration::from_millis(500));
+    }
+}

@@ -1,0 +1,346 @@
+//! Where delivery reports go: rdkafka's context, and the account of each batch under way.
+
+use super::delivery::Tally;
+use super::error::{DeliveryFailure, ProduceError};
+use super::native;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+pub(super) type Native = ThreadedProducer<Context>;
+
+/// What a single awaited record ends with: partition and offset, or why not.
+pub(super) type SendOutcome = Result<(i32, i64), ProduceError>;
+
+// An opaque is one machine word: the account's number above, the record's index below.
+const INDEX_BITS: u32 = 40;
+const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+const SINGLE_SENDS: u64 = (1 << (64 - INDEX_BITS)) - 1;
+const _: () = assert!(usize::BITS == 64, "the opaque of a record needs 64 bits");
+
+/// The account of one batch, shared by the thread that enqueues and the thread that polls.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    tally: Mutex<AccountState>,
+    changed: Condvar,
+    enqueued: AtomicU64,
+    failed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct AccountState {
+    tally: Tally,
+    /// Reports of earlier tallies that were already taken.
+    taken: u64,
+    /// Somebody waits on `changed`: without one the polling thread saves the system call.
+    awaited: bool,
+    /// The batch gave up waiting; the account goes when its last report came.
+    abandoned: bool,
+}
+
+impl Account {
+    fn lock(&self) -> MutexGuard<'_, AccountState> {
+        // The tally is plain counters: a panic elsewhere leaves nothing half done that matters.
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a record before librdkafka gets it, because its report may come at once.
+    pub(super) fn expect_one(&self) {
+        self.enqueued.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes the count back: librdkafka refused the record.
+    pub(super) fn unexpect_one(&self) {
+        self.enqueued.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a record of this account failed; cheap enough to ask per record.
+    pub(super) fn has_failures(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Runs `change` on the tally, for outcomes that have no delivery report.
+    pub(super) fn with_tally<T>(&self, change: impl FnOnce(&mut Tally) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state.tally);
+        self.note_failures(&state);
+        result
+    }
+
+    /// Records that were handed over and have no report yet.
+    pub(super) fn outstanding(&self) -> u64 {
+        let state = self.lock();
+        self.outstanding_of(&state)
+    }
+
+    /// Waits until every record has its report, at most `wait`; true when all have.
+    pub(super) fn wait_settled(&self, wait: Duration) -> bool {
+        let mut state = self.lock();
+        if self.outstanding_of(&state) == 0 {
+            return true;
+        }
+        state.awaited = true;
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(state, wait, |state| self.outstanding_of(state) > 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.awaited = false;
+        self.outstanding_of(&state) == 0
+    }
+
+    /// Takes the tally out and starts a new one.
+    pub(super) fn take(&self) -> Tally {
+        let mut state = self.lock();
+        let tally = std::mem::take(&mut state.tally);
+        state.taken += tally.settled;
+        self.failed.store(false, Ordering::Relaxed);
+        tally
+    }
+
+    fn outstanding_of(&self, state: &AccountState) -> u64 {
+        let settled = state.taken + state.tally.settled;
+        self.enqueued
+            .load(Ordering::Relaxed)
+            .saturating_sub(settled)
+    }
+
+    fn note_failures(&self, state: &AccountState) {
+        if !state.tally.failures.is_empty() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Books one report; true when an abandoned account has its last one.
+    fn settle(&self, book: impl FnOnce(&mut Tally)) -> bool {
+        let mut state = self.lock();
+        book(&mut state.tally);
+        self.note_failures(&state);
+        let done = (state.awaited || state.abandoned) && self.outstanding_of(&state) == 0;
+        if done && state.awaited {
+            self.changed.notify_all();
+        }
+        done && state.abandoned
+    }
+
+    /// True when nothing is outstanding: the account can go at once.
+    fn abandon(&self) -> bool {
+        let mut state = self.lock();
+        state.abandoned = true;
+        self.outstanding_of(&state) == 0
+    }
+}
+
+/// rdkafka's context of our producers.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    accounts: Mutex<Accounts>,
+    sends: Mutex<Sends>,
+    last_error: Mutex<Option<String>>,
+    fatal: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Accounts {
+    slots: Vec<Option<Arc<Account>>>,
+    free: Vec<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Sends {
+    next: u64,
+    waiting: HashMap<u64, oneshot::Sender<SendOutcome>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    /// Opens an account and gives its number.
+    pub(super) fn open(&self, account: Arc<Account>) -> usize {
+        let mut accounts = lock(&self.accounts);
+        if let Some(slot) = accounts.free.pop() {
+            accounts.slots[slot] = Some(account);
+            return slot;
+        }
+        accounts.slots.push(Some(account));
+        accounts.slots.len() - 1
+    }
+
+    /// Closes an account; while reports are outstanding its number is not given again.
+    pub(super) fn close(&self, slot: usize) {
+        let mut accounts = lock(&self.accounts);
+        let gone = accounts
+            .slots
+            .get(slot)
+            .and_then(Option::as_ref)
+            .is_some_and(|account| account.abandon());
+        if gone {
+            accounts.release(slot);
+        }
+    }
+
+    /// The word that travels with a record of an account.
+    pub(super) fn opaque(slot: usize, index: u64) -> usize {
+        word((slot as u64) << INDEX_BITS | (index & INDEX_MASK))
+    }
+
+    /// Registers one awaited record.
+    pub(super) fn await_one(&self) -> (usize, oneshot::Receiver<SendOutcome>) {
+        let (sender, receiver) = oneshot::channel();
+        let mut sends = lock(&self.sends);
+        let ticket = sends.next & INDEX_MASK;
+        sends.next = sends.next.wrapping_add(1);
+        sends.waiting.insert(ticket, sender);
+        (word(SINGLE_SENDS << INDEX_BITS | ticket), receiver)
+    }
+
+    /// Forgets an awaited record that librdkafka did not take.
+    pub(super) fn forget_one(&self, opaque: usize) {
+        lock(&self.sends)
+            .waiting
+            .remove(&(opaque as u64 & INDEX_MASK));
+    }
+
+    /// What librdkafka last said about its brokers, for the codes it explains.
+    pub(super) fn hint(&self, code: RDKafkaErrorCode) -> Option<String> {
+        matches!(
+            code,
+            RDKafkaErrorCode::MessageTimedOut
+                | RDKafkaErrorCode::TimedOutQueue
+                | RDKafkaErrorCode::Fatal
+                | RDKafkaErrorCode::BrokerTransportFailure
+        )
+        .then(|| lock(&self.last_error).clone())
+        .flatten()
+    }
+
+    /// Whether librdkafka declared this client dead.
+    pub(super) fn is_fatal(&self) -> bool {
+        self.fatal.load(Ordering::Relaxed)
+    }
+
+    fn failure(
+        &self,
+        code: RDKafkaErrorCode,
+        message: &rdkafka::message::BorrowedMessage<'_>,
+    ) -> DeliveryFailure {
+        DeliveryFailure {
+            topic: message.topic().to_owned(),
+            partition: (message.partition() >= 0).then(|| message.partition()),
+            outcome: native::undelivered(message),
+            code,
+            hint: self.hint(code),
+        }
+    }
+
+    fn deliver_to_account(&self, slot: usize, index: u64, result: &DeliveryResult<'_>) {
+        let mut accounts = lock(&self.accounts);
+        let Some(Some(account)) = accounts.slots.get(slot) else {
+            return;
+        };
+        let gone = match result {
+            Ok(message) => {
+                let bytes = (message.payload_len() + message.key_len()) as u64;
+                account.settle(|tally| {
+                    tally.record_delivered(message.partition(), message.offset(), bytes);
+                })
+            }
+            Err((error, message)) => {
+                let code = error
+                    .rdkafka_error_code()
+                    .unwrap_or(RDKafkaErrorCode::Unknown);
+                let failure = self.failure(code, message);
+                account.settle(|tally| tally.record_failed(index, failure))
+            }
+        };
+        if gone {
+            accounts.release(slot);
+        }
+    }
+
+    fn deliver_single(&self, ticket: u64, result: &DeliveryResult<'_>) {
+        let Some(sender) = lock(&self.sends).waiting.remove(&ticket) else {
+            return;
+        };
+        let outcome = match result {
+            Ok(message) => Ok((message.partition(), message.offset())),
+            Err((error, message)) => {
+                let code = error
+                    .rdkafka_error_code()
+                    .unwrap_or(RDKafkaErrorCode::Unknown);
+                Err(ProduceError::Delivery(self.failure(code, message)))
+            }
+        };
+        // Nobody listens any more: the caller dropped its future, and with it the question.
+        let _ = sender.send(outcome);
+    }
+}
+
+impl Accounts {
+    fn release(&mut self, slot: usize) {
+        self.slots[slot] = None;
+        self.free.push(slot);
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "usize has 64 bits, asserted above"
+)]
+fn word(bits: u64) -> usize {
+    bits as usize
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error
+            // librdkafka's errors are its own retries: nothing is lost yet, and what is lost is reported per record.
+            | RDKafkaLogLevel::Warning => {
+                tracing::warn!(target: "millstream::kafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "millstream::kafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Debug => {
+                tracing::debug!(target: "millstream::kafka", facility, "{message}");
+            }
+        }
+    }
+
+    fn stats_raw(&self, _statistics: &[u8]) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.fatal.store(true, Ordering::Relaxed);
+        }
+        tracing::warn!(target: "millstream::kafka", "{reason}");
+        *lock(&self.last_error) = Some(reason.to_owned());
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
+        let bits = opaque as u64;
+        let (slot, index) = (bits >> INDEX_BITS, bits & INDEX_MASK);
+        if slot == SINGLE_SENDS {
+            self.deliver_single(index, result);
+        } else {
+            self.deliver_to_account(word(slot), index, result);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! One circuit breaker per dependency: when it is down, one caller asks and the others wait.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep};
+
+/// Transient failures in a row after which the breaker opens.
+const OPEN_AFTER: u32 = 5;
+/// Longest time between two probes of an open breaker.
+const PROBE_CAP: Duration = Duration::from_secs(5);
+/// Shortest time between two probes.
+const PROBE_BASE: Duration = Duration::from_millis(250);
+
+/// Closed: everybody may try. Open: one probe at a time, with growing distance.
+#[derive(Debug)]
+pub struct Breaker {
+    failures: AtomicU32,
+    successes: AtomicU64,
+    open: watch::Sender<bool>,
+    probe: Mutex<()>,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            failures: AtomicU32::new(0),
+            successes: AtomicU64::new(0),
+            open: watch::Sender::new(false),
+            probe: Mutex::new(()),
+        }
+    }
+}
+
+impl Breaker {
+    /// Whether the dependency counts as down.
+    pub fn is_open(&self) -> bool {
+        *self.open.borrow()
+    }
+
+    /// How often it answered. A caller that keeps failing while this grows knows that the fault is its own.
+    pub fn successes(&self) -> u64 {
+        self.successes.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the caller may try. Returns at once while closed.
+    pub async fn permit(&self) {
+        if !self.is_open() {
+            return;
+        }
+        let mut state = self.open.subscribe();
+        tokio::select! {
+            // The one that holds the probe lock tries after its delay; the lock is free again for the next probe.
+            () = self.turn() => {}
+            // An error means that the breaker is gone, and then nobody is left to wait for.
+            _ = state.wait_for(|open| !open) => {}
+        }
+    }
+
+    async fn turn(&self) {
+        let _probing = self.probe.lock().await;
+        let failures = self
+            .failures
+            .load(Ordering::Relaxed)
+            .saturating_sub(OPEN_AFTER);
+        sleep(
+            PROBE_BASE
+                .saturating_mul(1 << failures.min(8))
+                .min(PROBE_CAP),
+        )
+        .await;
+    }
+
+    /// The dependency answered (a refusal is an answer too).
+    pub fn success(&self) {
+        self.successes.fetch_add(1, Ordering::Relaxed);
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+            self.open
+                .send_if_modified(|open| std::mem::replace(open, false));
+        }
+    }
+
+    /// The dependency did not answer. Returns true when this opened the breaker.
+    pub fn failure(&self) -> bool {
+        let failures = self
+            .failures
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1);
+        failures >= OPEN_AFTER
+            && self
+                .open
+                .send_if_modified(|open| !std::mem::replace(open, true))
+    }
+
+    /// Waits until the breaker is closed, at most until `deadline`; false when it is still open then.
+    pub async fn closed_by(&self, deadline: Instant) -> bool {
+        let mut state = self.open.subscribe();
+        tokio::time::timeout_at(deadline, state.wait_for(|open| !open))
+            .await
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_breaker_lets_one_through_at_a_time() {
+        let breaker = Arc::new(Breaker::default());
+        for _ in 0..4 {
+            assert!(!breaker.failure());
+        }
+        breaker.permit().await;
+        assert!(breaker.failure());
+        assert!(breaker.is_open());
+
+        let start = Instant::now();
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let breaker = breaker.clone();
+                tokio::spawn(async move {
+                    breaker.permit().await;
+                    Instant::now() - start
+                })
+            })
+            .collect();
+        let mut delays = Vec::new();
+        for task in waiting {
+            delays.push(task.await.unwrap());
+        }
+        delays.sort();
+        assert_eq!(delays, [250, 500, 750].map(Duration::from_millis));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_success_lets_everybody_through() {
+        let breaker = Arc::new(Breaker::default());
+        (0..6).for_each(|_| drop(breaker.failure()));
+        let waiting = tokio::spawn({
+            let breaker = breaker.clone();
+            async move { breaker.permit().await }
+        });
+        tokio::task::yield_now().await;
+        breaker.success();
+        waiting.await.unwrap();
+        assert!(!breaker.is_open());
+        assert_eq!(breaker.successes(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_come_at_most_five_seconds_apart() {
+        let breaker = Breaker::default();
+        (0..40).for_each(|_| drop(breaker.failure()));
+        let start = Instant::now();
+        breaker.permit().await;
+        assert_eq!(Instant::now() - start, PROBE_CAP);
+    }
+}

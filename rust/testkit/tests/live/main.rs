@@ -1,0 +1,3 @@
+//! Suites against the servers of `python -m millstream.devstack`.
+
+mod cassandra;

@@ -1,0 +1,14 @@
+//! The running pipelines: what becomes of a record between Kafka and Cassandra.
+
+mod dead;
+mod decode;
+mod deliver;
+mod effects;
+mod plan;
+mod processor;
+mod settings;
+mod supervise;
+mod tables;
+
+pub use plan::{Plan, RowMode, TablePlan, Tombstones, ValueFormat, WriteTimestamp};
+pub use supervise::{ExitReason, PipelineSettings, RunOptions, Settings, run};

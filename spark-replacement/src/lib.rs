@@ -1,0 +1,4 @@
+//! Kafka to Cassandra in the place of the Spark job.
+
+pub mod config;
+pub mod engine;
