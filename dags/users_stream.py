@@ -1,9 +1,13 @@
 """Fetches people from the users API and puts one row of each on Kafka, every minute.
 
-Turn the toggle on, or trigger a run. A run that is retried or cleared fetches the same people again and
-writes the same keys, so `created_users` gains nothing twice.
+Turn the toggle on, or trigger a run with other parameters. A run that is retried or cleared fetches the same
+people again and writes the same keys, so `created_users` never has anybody twice.
 
-Connections: `users_api` (HTTP), `kafka_default`, and for Avro `schema_registry_default`.
+| Connection | Type | Used for |
+| --- | --- | --- |
+| `users_api` | HTTP | where people come from: randomuser.me, or anything of its shape |
+| `kafka_default` | Kafka | where rows go |
+| `schema_registry_default` | HTTP | the schema of the rows, with `format` avro only |
 """
 
 from __future__ import annotations
@@ -26,9 +30,9 @@ TOPIC_HELP = "Empty: users_created for JSON, users_created_avro for Avro"
     max_active_runs=1,
     default_args={"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True},
     params={
-        "pages": Param(2, type="integer", minimum=1, maximum=100, description="Pages to fetch"),
-        "results": Param(500, type="integer", minimum=1, maximum=5000, description="People on a page"),
-        "format": Param("json", enum=["json", "avro"], description="How a row is written to Kafka"),
+        "pages": Param(2, type="integer", minimum=1, maximum=100, description="Pages to fetch, 1 to 100"),
+        "results": Param(500, type="integer", minimum=1, maximum=5000, description="People on a page, 1 to 5000"),
+        "format": Param("json", type="string", enum=["json", "avro"], description="How a row is written to Kafka"),
         "topic": Param(None, type=["null", "string"], pattern=r"^[a-zA-Z0-9._-]{1,249}$", description=TOPIC_HELP),
     },
     tags=["millstream", "kafka", "users"],

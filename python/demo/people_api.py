@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -10,9 +11,13 @@ from typing import Any
 
 from millstream.sample_api import created_users_row
 
+from .console import DemoFailedError
+
 RANDOMUSER = "https://randomuser.me/api/"
 LOOK_SECONDS = 5.0
 FETCH_SECONDS = 30.0
+TRIES = 4
+PAUSE_SECONDS = 5.0
 
 
 def answers(url: str = RANDOMUSER) -> bool:
@@ -25,12 +30,28 @@ def answers(url: str = RANDOMUSER) -> bool:
 
 
 def rows(url: str, seed: str, pages: int, results: int) -> dict[str, dict[str, str]]:
-    """The rows that these pages must become, by id: fetched here once more and mapped in Python."""
+    """The rows that these pages must become, by id: fetched here once more and mapped in Python.
+
+    Raises:
+        DemoFailedError: The API does not give them.
+    """
     found: dict[str, dict[str, str]] = {}
     for page in range(1, pages + 1):
         query = urllib.parse.urlencode({"seed": seed, "page": page, "results": results})
-        with urllib.request.urlopen(f"{url}?{query}", timeout=FETCH_SECONDS) as answer:
-            people: list[dict[str, Any]] = json.load(answer)["results"]
-        for row in map(created_users_row, people):
+        for row in map(created_users_row, _people(f"{url}?{query}")):
             found[row["id"]] = row
     return found
+
+
+def _people(address: str) -> list[dict[str, Any]]:
+    failure: Exception | None = None
+    for turn in range(TRIES):
+        if turn:
+            # The public API limits how often it may be asked.
+            time.sleep(PAUSE_SECONDS * turn)
+        try:
+            with urllib.request.urlopen(address, timeout=FETCH_SECONDS) as answer:
+                return list(json.load(answer)["results"])
+        except (OSError, ValueError, KeyError) as error:
+            failure = error
+    raise DemoFailedError(f"{address} gave no people to compare with, {TRIES} times: {failure}")

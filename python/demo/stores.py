@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cassandra.cluster import Cluster
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra.policies import RoundRobinPolicy
 from cassandra.query import SimpleStatement, dict_factory
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
@@ -23,10 +24,15 @@ class Cassandra:
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
-        self._cluster = Cluster([host], port=int(port), connect_timeout=SECONDS)
+        profile = ExecutionProfile(RoundRobinPolicy(), row_factory=dict_factory, request_timeout=SECONDS)
+        self._cluster = Cluster(
+            [host],
+            port=int(port),
+            connect_timeout=SECONDS,
+            protocol_version=5,
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        )
         self._session = self._cluster.connect()
-        self._session.default_timeout = SECONDS
-        self._session.row_factory = dict_factory
 
     def users(self) -> dict[str, dict[str, Any]]:
         """Every row by its id; the id as text."""
@@ -60,6 +66,7 @@ class DeadLetter:
     offset: int
     value: bytes
     code: str
+    reason: str
 
 
 class Kafka:
@@ -98,6 +105,16 @@ class Kafka:
         finally:
             reader.close()
 
+    def size(self, topic: str) -> int:
+        """How many records the topic holds."""
+        reader = Consumer({"bootstrap.servers": self._bootstrap, "group.id": f"demo-{uuid.uuid4()}"})
+        try:
+            partitions = reader.list_topics(topic, timeout=SECONDS).topics[topic].partitions
+            ends = [reader.get_watermark_offsets(TopicPartition(topic, number), SECONDS) for number in partitions]
+            return sum(high - low for low, high in ends)
+        finally:
+            reader.close()
+
     def count(self, topic: str, offsets: Mapping[str, list[int]]) -> int:
         """How many records stand in these offset ranges (partition -> [first, last])."""
         reader = Consumer({"bootstrap.servers": self._bootstrap, "group.id": f"demo-{uuid.uuid4()}"})
@@ -119,6 +136,14 @@ class Kafka:
 
 def _dead_letter(message: Message) -> DeadLetter:
     headers = dict(message.headers() or [])
-    code = headers.get("x-dlq-code") or b"(no code)"
-    text = code.decode() if isinstance(code, bytes) else code
-    return DeadLetter(message.partition() or 0, message.offset() or 0, message.value() or b"", text)
+    return DeadLetter(
+        message.partition() or 0,
+        message.offset() or 0,
+        message.value() or b"",
+        _text(headers.get("x-dlq-code")) or "(no code)",
+        _text(headers.get("__connect.errors.exception.message")) or "(no reason)",
+    )
+
+
+def _text(header: bytes | str | None) -> str:
+    return header.decode(errors="replace") if isinstance(header, bytes) else header or ""

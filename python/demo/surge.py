@@ -18,6 +18,7 @@ TOPIC = "users_created"
 RESULTS = 5000
 BATCH = 500
 SURGE_SECONDS = 60.0
+TICK_SECONDS = 0.1
 TRICKLE_USERS = 5
 STATUS_EVERY = 10
 
@@ -73,6 +74,19 @@ class Surge:
             self._failure = failure
             with self._progress:
                 self._progress.notify_all()
+
+
+def paced(api: str, kafka: str, program: Path, users: int, per_second: int) -> None:
+    """Sends `users` people at an even pace, as a service that writes all day would."""
+    page = next(iter(_source(api, f"paced-{uuid.uuid4()}", users, 1).pages()))
+    rows = page.remap(ms.Remap.from_file(program))
+    step = max(1, int(per_second * TICK_SECONDS))
+    with ms.Producer({"bootstrap.servers": kafka}) as producer:
+        due = time.monotonic()
+        for start in range(0, len(rows), step):
+            _send(producer, rows[start : start + step])
+            due += TICK_SECONDS
+            time.sleep(max(0.0, due - time.monotonic()))
 
 
 def trickle(api: str, kafka: str, program: Path, stop: threading.Event, status: Callable[[], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -10,6 +11,8 @@ from typing import Any, Protocol
 from millstream.exceptions import RemapError
 
 SEED_CHARACTERS = 16
+
+log = logging.getLogger(__name__)
 
 
 def run_seed(dag_id: str, run_id: str) -> str:
@@ -60,7 +63,7 @@ class RunReport:
             self._offsets[partition] = (min(low, first), max(high, last))
 
     def finish(self) -> dict[str, Any]:
-        """The report as JSON values; `offsets` is partition (as text) -> [first, last].
+        """The report as JSON values, said in one line of the task's log too; `offsets` is partition -> [first, last].
 
         Raises:
             RemapError: Records were rejected. The others are delivered, but a task is never green
@@ -72,6 +75,14 @@ class RunReport:
                 f"{self._rejected.total()} of {self._fetched} records were rejected: {codes}; "
                 f"the other {self._delivered} are in {self.topic}"
             )
+        log.info(
+            "%s: %d of %d fetched records delivered, offsets %s",
+            self.topic,
+            self._delivered,
+            self._fetched,
+            ", ".join(f"{number}: {first}..{last}" for number, (first, last) in sorted(self._offsets.items()))
+            or "none",
+        )
         return {
             "topic": self.topic,
             "seed": self._seed,

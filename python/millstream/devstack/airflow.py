@@ -26,11 +26,12 @@ from .stack import tail
 USER = "admin"
 PASSWORD = "admin"  # noqa: S105 - development only, and the docs say so
 DEFAULT_PORT = 8080
-START_SECONDS = 240.0
+START_SECONDS = 300.0
 STOP_SECONDS = 25.0
 # Where Airflow's worker and triggerer serve their logs unless told otherwise.
 _WORKER_LOG_PORT = 8793
 _TRIGGER_LOG_PORT = 8794
+_GIVE_UP_SECONDS = 5.0
 _LOG_TAIL_LINES = 30
 _HEALTHY_PARTS = ("metadatabase", "scheduler", "dag_processor")
 
@@ -78,11 +79,12 @@ class Airflow:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, timeout: float = START_SECONDS) -> None:
-        """Starts Airflow and waits until it answers and its parts are healthy.
+        """Starts Airflow and waits until it answers and its parts are healthy; see `wait_until_healthy`."""
+        self.launch()
+        self.wait_until_healthy(timeout)
 
-        Raises:
-            StartError: It ended, or was not healthy within `timeout` seconds.
-        """
+    def launch(self) -> None:
+        """Starts Airflow and does not wait for it."""
         self.home.mkdir(parents=True, exist_ok=True)
         passwords = self.home / "passwords.json"
         passwords.write_text(json.dumps({USER: PASSWORD}))
@@ -98,10 +100,17 @@ class Airflow:
                 env={**inherited(os.environ), **self._environment, "PATH": path},
                 start_new_session=True,
             )
+
+    def wait_until_healthy(self, timeout: float = START_SECONDS) -> None:
+        """Waits until Airflow answers and its parts are healthy; ends it when that does not come.
+
+        Raises:
+            StartError: It ended, or was not healthy within `timeout` seconds.
+        """
         try:
             self._wait_until_healthy(time.monotonic() + timeout)
         except BaseException:
-            self.stop()
+            self.stop(_GIVE_UP_SECONDS)
             raise
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
@@ -163,9 +172,8 @@ def settings(home: Path, dags: Path, port: int) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://localhost:{port}",
         "AIRFLOW__API__WORKERS": "1",
-        # Five seconds in place of five minutes: a DAG file that changes is seen while one looks.
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        # Ten seconds in place of five minutes: a DAG file that changes is seen while one looks.
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",

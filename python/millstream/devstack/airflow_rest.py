@@ -106,15 +106,24 @@ class AirflowRest:
         path = f"/dags/{dag_id}/dagRuns/{_quoted(run_id)}/taskInstances/{task_id}"
         return dict(self.call("GET", path))
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
-        """The log of one try, one event a line."""
+    def task_events(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> list[dict[str, Any]]:
+        """The log of one try: events with `timestamp`, `level`, `logger`, `event`."""
         path = f"/dags/{dag_id}/dagRuns/{_quoted(run_id)}/taskInstances/{task_id}/logs/{attempt}?full_content=true"
         content = self.call("GET", path)["content"]
-        return "\n".join(entry if isinstance(entry, str) else json.dumps(entry) for entry in content)
+        return [entry if isinstance(entry, dict) else {"event": str(entry)} for entry in content]
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
+        """The log of one try, one event a line with its level, and below it the errors it was raised from."""
+        return "\n".join(line for event in self.task_events(dag_id, run_id, task_id, attempt) for line in _lines(event))
 
     def _sign_in(self) -> str:
         answer = _exchange("POST", f"{self._url}/auth/token", self._credentials, None)
         return str(answer["access_token"])
+
+
+def _lines(event: dict[str, Any]) -> list[str]:
+    errors = [f"  {error.get('exc_type')}: {error.get('exc_value')}" for error in event.get("error_detail") or []]
+    return [f"{event.get('level', ''):8}{event.get('event', '')}", *errors]
 
 
 def _quoted(run_id: str) -> str:

@@ -217,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--set", type=_setting, action="append", metavar="SERVICE.KEY=VALUE", help="a setting of the server's own"
     )
-    up.add_argument("--timeout", type=float, default=180.0, metavar="SECONDS", help="for the servers to be ready (180)")
+    up.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="for the servers to be ready (300)")
     up.set_defaults(run=_up)
 
     down = verbs.add_parser("down", parents=[shared], help="stop all that was started here")

@@ -25,7 +25,7 @@ _POLL_SECONDS = 0.1
 _LOG_TAIL_LINES = 15
 _LOG_BYTES_KEPT = 16 * 1024 * 1024
 # What is started together waits for the slowest, on a busy machine; so another command waits as long.
-_START_SECONDS = 180.0
+_START_SECONDS = 300.0
 _LOCK_SECONDS = 600.0
 _INHERITED = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LD_LIBRARY_PATH", "JAVA_TOOL_OPTIONS")
 
@@ -72,13 +72,16 @@ class Devstack:
         cache: str | os.PathLike[str] | None = None,
         report: Callable[[str], None] | None = None,
     ) -> None:
-        self.directory = Path(directory).absolute()
+        self.directory = _usable(Path(directory).absolute())
         self.services = with_dependencies(services)
         self.free_ports = free_ports
         self._heap = dict(heap or {})
         self._settings = {name: dict(values) for name, values in (settings or {}).items()}
         for name in (*self._heap, *self._settings):
             check_service(name)
+        for name in self._heap:
+            if not SERVERS[name].default_heap:
+                raise DevstackError(f"{name} has no Java heap to set")
         self._cache = artifacts.default_cache() if cache is None else Path(cache).absolute()
         self._report = report or _silent
 
@@ -337,7 +340,16 @@ def tail(path: Path, lines: int) -> list[str]:
 
 def _inherited_environment() -> dict[str, str]:
     """What a server gets of the caller's environment: not its secrets, and nothing that would configure it."""
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    # Java takes the encoding of file names from the locale, and the folder may be named in any letters.
+    return {**inherited, "LC_ALL": "C.UTF-8"}
+
+
+def _usable(folder: Path) -> Path:
+    # Kafka parts its folders at commas, Java its class path at colons; neither can be escaped.
+    if any(character in str(folder) for character in ",:\n"):
+        raise DevstackError(f"{str(folder)!r} cannot hold the servers: Java parts paths at commas and colons")
+    return folder
 
 
 def _silent(line: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from millstream.exceptions import ConfigError
 
 from millstream.airflow.connections import http_url_of, kafka_config_of, registry_config_of
+from millstream.exceptions import ConfigError
 
 
 @dataclass

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from millstream.exceptions import RemapError
 
 from millstream.airflow import RunReport, run_seed
+from millstream.exceptions import RemapError
 
 
 @dataclass

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from millstream.devstack import ALL_SERVICES, TOPICS, toolchain
+from millstream.devstack import ALL_SERVICES, TOPICS, Devstack, toolchain
 from millstream.devstack.errors import DevstackError, MissingToolError
 from millstream.devstack.servers import SERVERS, Cassandra, Instance, Kafka, Postgres, Registry
-from millstream.devstack.servers.kafka import new_cluster_id
+from millstream.devstack.servers.kafka import new_cluster_id, property_value
 from millstream.devstack.stack import with_dependencies
 
 INSTANCE = Instance(
@@ -43,6 +43,22 @@ def test_the_callers_settings_win() -> None:
     )
     assert configuration["auto_snapshot"] is True
     assert configuration["hinted_handoff_throttle"] == "1MiB"
+
+
+def test_a_property_survives_javas_file_format() -> None:
+    assert property_value("/a b/50% #!=:") == "/a b/50% #!=:"
+    assert property_value("C:\\ü\n𝄞") == "C:\\u005c\\u00fc\\u000a\\ud834\\udd1e"
+
+
+@pytest.mark.parametrize("name", ["a,b", "a:b", "a\nb"])
+def test_a_folder_java_cannot_name_is_refused(name: str) -> None:
+    with pytest.raises(DevstackError, match="parts paths at commas and colons"):
+        Devstack(name)
+
+
+def test_a_server_without_java_has_no_heap() -> None:
+    with pytest.raises(DevstackError, match="postgres has no Java heap"):
+        Devstack(heap={"postgres": "1g"})
 
 
 def test_cassandra_is_its_own_seed() -> None:

@@ -8,19 +8,13 @@ usual places. What is missing fails the session; nothing is skipped.
 from __future__ import annotations
 
 import os
-import time
-import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cassandra.cluster import Cluster, Session
-from cassandra.concurrent import execute_concurrent_with_args
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
+from cassandra.policies import RoundRobinPolicy
 from cassandra.query import dict_factory
-from confluent_kafka import Consumer as KafkaConsumer
-from confluent_kafka import TopicPartition
 
 from millstream.devstack import Devstack
 from millstream.devstack.airflow import Airflow, stack_connections
@@ -29,11 +23,10 @@ from millstream.devstack.consumer import Consumer
 from millstream.devstack.queries import split_statements
 from millstream.sample_api import SampleApi
 
+from .checker import DAG_ID, Checker
+
 ROOT = Path(__file__).parents[3]
 NEEDED = ("MILLSTREAM_KAFKA", "MILLSTREAM_REGISTRY", "MILLSTREAM_CASSANDRA")
-DAG_ID = "users_stream"
-TASK_ID = "stream_users"
-DEADLINE_SECONDS = 90.0
 
 # The same DAG over connections of other names: what is wrong is the connection, never the DAG.
 VARIANTS = ("users_api_absent", "users_api_limited", "users_api_wrong")
@@ -54,10 +47,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str
 def cassandra(stack: Mapping[str, str]) -> Iterator[Session]:
     """A session of Python's own driver; the shipped tables are there."""
     host, _, port = stack["MILLSTREAM_CASSANDRA"].rpartition(":")
-    cluster = Cluster([host], port=int(port), connect_timeout=20)
+    profile = ExecutionProfile(RoundRobinPolicy(), row_factory=dict_factory, request_timeout=20)
+    cluster = Cluster(
+        [host],
+        port=int(port),
+        connect_timeout=20,
+        protocol_version=5,
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+    )
     session = cluster.connect()
-    session.row_factory = dict_factory
-    session.default_timeout = 20
     for statement in split_statements((ROOT / "spark-replacement/cql/spark_streams.cql").read_text()):
         session.execute(statement)
     yield session
@@ -121,57 +119,6 @@ def airflow_program() -> Path:
     if not program.is_file():
         pytest.fail(f"no Airflow at {program}: make airflow-env, or set MILLSTREAM_AIRFLOW")
     return program
-
-
-@dataclass(frozen=True)
-class Checker:
-    """Asks the real stores what is in them."""
-
-    kafka: str
-    session: Session
-
-    def rows(self, ids: list[str]) -> dict[str, dict[str, Any]]:
-        """The rows of `created_users` with these ids, by id; every column as text."""
-        found: dict[str, dict[str, Any]] = {}
-        statement = self.session.prepare("SELECT * FROM spark_streams.created_users WHERE id = ?")
-        arguments = [(uuid.UUID(entry),) for entry in ids]
-        for outcome in execute_concurrent_with_args(self.session, statement, arguments, concurrency=64):
-            for row in outcome.result_or_exc:
-                found[str(row["id"])] = {**row, "id": str(row["id"])}
-        return found
-
-    def wait_for_rows(self, expected: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """The rows with the ids of `expected`, once they are equal to it; the last ones read when they never are."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while True:
-            rows = self.rows(list(expected))
-            if rows == expected or time.monotonic() > deadline:
-                return rows
-            time.sleep(0.2)
-
-    def count(self) -> int:
-        """All rows of `created_users`."""
-        return int(self.session.execute("SELECT count(*) AS n FROM spark_streams.created_users").one()["n"])
-
-    def records(self, topic: str, offsets: Mapping[str, list[int]]) -> list[tuple[str, bytes]]:
-        """(key, value) of every record in these offset ranges (partition -> [first, last])."""
-        reader = KafkaConsumer({"bootstrap.servers": self.kafka, "group.id": f"check-{uuid.uuid4()}"})
-        found: list[tuple[str, bytes]] = []
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        try:
-            for partition, (first, last) in offsets.items():
-                reader.assign([TopicPartition(topic, int(partition), first)])
-                at: int = first - 1
-                while at < last:
-                    assert time.monotonic() < deadline, f"{topic}/{partition} ends at {at}, not at {last}"
-                    for message in reader.consume(1000, timeout=1.0):
-                        assert message.error() is None, message.error()
-                        at = message.offset() or 0
-                        if at <= last:
-                            found.append(((message.key() or b"").decode(), message.value() or b""))
-        finally:
-            reader.close()
-        return found
 
 
 @pytest.fixture(scope="session")

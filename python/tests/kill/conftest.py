@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from millstream.devstack import Devstack
 
-ROOT = Path(__file__).parents[3]
-_BUILD_SECONDS = 3600
 _NEEDED = ("MILLSTREAM_KAFKA", "MILLSTREAM_CASSANDRA")
-
-# Build to the variable that names it where it is built already. The sound one is built last: it is what stays
-# in the target folder.
-_BUILDS = {
-    "fault-commit-before-acknowledgement": "MILLSTREAM_CONSUMER_COMMIT_BEFORE_ACKNOWLEDGEMENT",
-    "fault-offsets-past-hole": "MILLSTREAM_CONSUMER_OFFSETS_PAST_HOLE",
-    "": "MILLSTREAM_CONSUMER",
-}
 
 
 @pytest.fixture(scope="session")
@@ -36,19 +24,23 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, s
 
 
 @pytest.fixture(scope="session")
-def binaries(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+def consumer_binary() -> Callable[[str], Path]:
     """The consumer by the cargo feature it is built with; "" is the sound one."""
-    folder = tmp_path_factory.mktemp("binaries")
-    return {feature: _binary(feature, variable, folder) for feature, variable in _BUILDS.items()}
 
+    def binary(feature: str) -> Path:
+        fault = feature.removeprefix("fault-").upper().replace("-", "_")
+        variable = f"MILLSTREAM_CONSUMER_{fault}" if fault else "MILLSTREAM_CONSUMER"
+        given = os.environ.get(variable)
+        if given and Path(given).is_file():
+            return Path(given).resolve()
+        build = " ".join(
+            ["cargo build --release --locked -p millstream-consumer", *(["--features", feature] * bool(fault))]
+        )
+        named = f"names {given}, which is not there" if given else "is not set"
+        pytest.fail(
+            f"{variable} {named}. `make test-kill` builds and names all that is needed; by hand: `{build}`, copy "
+            f"millstream-consumer out of the target folder and name the copy",
+            pytrace=False,
+        )
 
-def _binary(feature: str, variable: str, folder: Path) -> Path:
-    given = os.environ.get(variable)
-    if given:
-        return Path(given).resolve(strict=True)
-    command = ["cargo", "build", "--release", "--locked", "-p", "millstream-consumer"]
-    if feature:
-        command += ["--features", feature]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=_BUILD_SECONDS)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return Path(shutil.copy(target / "release" / "millstream-consumer", folder / (feature or "sound")))
+    return binary

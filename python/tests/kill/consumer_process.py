@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .observer import Observer
-from .workload import COLUMNS
+from .workload import COLUMNS, MAX_RECORD_BYTES
 
 _TAIL_BYTES = 3_000
 
@@ -20,7 +20,7 @@ class EndedByItselfError(Exception):
 
 def write_config(path: Path, bootstrap_servers: str, cassandra: str, observer: Observer) -> None:
     """The configuration of a run."""
-    columns = ", ".join(f"{column} = {json.dumps(column)}" for column in COLUMNS)
+    columns = ", ".join(f"{column} = {json.dumps(column)}" for column in ("id", *COLUMNS))
     path.write_text(
         f"""
 [kafka]
@@ -34,6 +34,8 @@ contact_points = [{json.dumps(cassandra)}]
 max_in_flight = 1024
 [dead_letter]
 topic = "{observer.dead_topic}"
+[limits]
+max_record_bytes = "{MAX_RECORD_BYTES}B"
 [http]
 listen = "off"
 [pipelines.users]
@@ -54,16 +56,22 @@ class ConsumerProcess:
     def __init__(self, binary: Path, config: Path, log: Path) -> None:
         self._command = [str(binary), "run", "--config", str(config)]
         self._log = log
+        self.starts = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> ConsumerProcess:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.kill()
 
     def start(self) -> None:
         """Start it; it must not run."""
+        if self._process is not None:
+            raise RuntimeError("it runs already")
+        self.starts += 1
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -93,6 +101,10 @@ class ConsumerProcess:
         code = self._process.wait(timeout)
         self._process = None
         return code
+
+    def panicked(self) -> bool:
+        """Whether its log tells of a panic."""
+        return b"panicked at" in self._log.read_bytes()
 
     def log_tail(self) -> str:
         """The end of its log."""

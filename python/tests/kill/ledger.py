@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .workload import Fate, Headers, Planned
@@ -28,7 +27,8 @@ class Entry:
 class Ledger:
     """Entries by partition and offset; the delivery reports of one producer fill it while others read."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, topic: str, partitions: int) -> None:
+        self.topic = topic
         self._partitions: list[dict[int, Entry]] = [{} for _ in range(partitions)]
         # Reports of one partition may come out of order; the records below this offset are all here.
         self._known = [0] * partitions
@@ -75,12 +75,11 @@ class Ledger:
         """One past the last record of a partition that is known without a hole before it."""
         return self._known[partition]
 
-    def all(self) -> Iterator[Entry]:
-        """Every record, partition by partition in offset order."""
-        for partition in range(self.partitions):
-            yield from self.below(partition, self.end(partition))
+    def total(self) -> int:
+        """How many records are known without a hole before them."""
+        return sum(self._known)
 
-    def wait_known(self, partition: int, offset: int, timeout: float) -> bool:
-        """Wait until every record below this offset is known: a consumer may see a record before its report came."""
+    def wait_total(self, records: int, timeout: float) -> bool:
+        """Wait until so many records are known; a consumer may see a record before its report came."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._known[partition] >= offset, timeout)
+            return self._changed.wait_for(lambda: self.total() >= records, timeout)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 import functools
+import itertools
 import json
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 COLUMNS = (
-    "id",
     "first_name",
     "last_name",
     "gender",
@@ -24,9 +24,13 @@ COLUMNS = (
     "phone",
     "picture",
 )
+"""The table's columns without its key, id."""
 
 VERSIONS_PER_USER = 5
 """Records of one user on average: 200,000 records update 40,000 rows."""
+
+MAX_RECORD_BYTES = 16_384
+"""What the consumer is told to take at most."""
 
 _POISON_SHARE = 0.01
 _TOMBSTONE_SHARE = 0.001
@@ -62,19 +66,6 @@ class Planned:
     version: int = 0
 
 
-POISON_CODES: dict[str, str | None] = {
-    "not_json": "bad_json",
-    "truncated": "bad_json",
-    "empty": "empty_value",
-    "not_an_object": "not_an_object",
-    "missing_id": None,
-    "bad_uuid": None,
-    "wrong_type": None,
-    "future_timestamp": "timestamp_future",
-}
-"""Kinds of poison and the dead-letter code of each, where the code is part of the contract."""
-
-
 @functools.cache
 def row_id(user: int) -> uuid.UUID:
     """The primary key of a user's row."""
@@ -87,7 +78,8 @@ def row_values(user: int, version: int) -> dict[str, str | None]:
         "first_name": f"Zoë {user}",
         "last_name": f"O'Brien-{version} \u4e2d\u6587",
         "gender": "female" if (user + version) % 2 else "male",
-        "address": f"{version} High Street, \U0001f3e0 {user}, State, Country",
+        # Empty is a value; only null leaves what was there.
+        "address": "" if (user + version) % 13 == 0 else f"{version} High Street, \U0001f3e0 {user}, State, Country",
         "post_code": f"{user * 7 + version:06d}",
         "email": f"user{user}.{version}@example.com",
         "username": f"{user}.{version}",
@@ -106,17 +98,51 @@ def version_of(username: str) -> tuple[int, int] | None:
     return int(user), int(version)
 
 
-def _body(user: int, version: int) -> dict[str, object]:
-    body: dict[str, object] = {"id": str(row_id(user)), "ignored": {"list": [1, 2.5, None], "text": "x" * 40}}
-    for column, value in row_values(user, version).items():
-        # An absent field and a null are the same to a merged row; both are sent.
-        if value is not None or column == "picture":
-            body[column] = value
-    return body
+def _body(user: int, version: int) -> Body:
+    # An absent field and a null are the same to a merged row; both are sent.
+    values = {
+        name: value for name, value in row_values(user, version).items() if value is not None or name == "picture"
+    }
+    return {"id": str(row_id(user)), "ignored": {"list": [1, 2.5, None], "text": "x" * 40}, **values}
 
 
 def _json(body: object) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode()
+
+
+Body = dict[str, object]
+
+_POISON: dict[str, Callable[[random.Random, Body], bytes]] = {
+    "not_json": lambda generator, _: b"\xfe" + generator.randbytes(generator.randrange(200)),
+    "truncated": lambda generator, body: _json(body)[: generator.randrange(1, 200)],
+    "trailing": lambda _, body: _json(body) + b" {}",
+    "empty": lambda *_: b"",
+    "not_an_object": lambda _, body: _json([body]),
+    "too_deep": lambda _, body: _json(body)[:-1] + b', "deep": ' + b"[" * 200 + b"]" * 200 + b"}",
+    "too_large": lambda _, body: _json({**body, "ignored": "x" * MAX_RECORD_BYTES}),
+    "missing_id": lambda _, body: _json({name: value for name, value in body.items() if name != "id"}),
+    "null_id": lambda _, body: _json({**body, "id": None}),
+    "bad_uuid": lambda _, body: _json({**body, "id": "not-a-uuid"}),
+    "wrong_type": lambda _, body: _json({**body, "first_name": {"nested": True}}),
+    "future_timestamp": lambda _, body: _json(body),
+}
+"""Kinds of poison: each makes a value that cannot be stored of a user's fields."""
+
+POISON_CODES = {
+    "not_json": "bad_json",
+    "truncated": "bad_json",
+    "trailing": "bad_json",
+    "empty": "empty_value",
+    "not_an_object": "not_an_object",
+    "too_deep": "too_deep",
+    "too_large": "too_large",
+    "missing_id": "validation:key_missing",
+    "null_id": "validation:key_missing",
+    "bad_uuid": "type_mismatch",
+    "wrong_type": "type_mismatch",
+    "future_timestamp": "timestamp_future",
+}
+"""The dead-letter code of each kind of poison; the codes are stable."""
 
 
 def plan(seed: int, records: int) -> Iterator[Planned]:
@@ -124,15 +150,14 @@ def plan(seed: int, records: int) -> Iterator[Planned]:
     generator = random.Random(seed)
     users = max(1, records // VERSIONS_PER_USER)
     versions = [0] * users
-    poisons = list(POISON_CODES)
+    # Each kind in turn, so that a short run has all of them too.
+    kinds = itertools.cycle(_POISON)
     for index in range(records):
         user = generator.randrange(users)
         share = generator.random()
         age = generator.randrange(1, _BACKDATED_MS) if generator.random() < _BACKDATED_SHARE else 0
         if share < _POISON_SHARE:
-            # Each kind in turn, so that a short run has all of them too.
-            kind = poisons[index % len(poisons)]
-            yield _poison(generator, kind, user, index, age)
+            yield _poison(generator, next(kinds), user, index, age)
         elif share < _POISON_SHARE + _TOMBSTONE_SHARE:
             yield Planned(Fate.TOMBSTONE, "tombstone", str(row_id(user)).encode(), None, (), age)
         else:
@@ -144,36 +169,17 @@ def plan(seed: int, records: int) -> Iterator[Planned]:
 
 
 def _poison(generator: random.Random, kind: str, user: int, index: int, age: int) -> Planned:
+    key = None if kind == "not_json" else str(row_id(user)).encode()
     # It looks like a newer version of a real user: were it ever written, the row would show it.
-    body = _body(user, 900_000_000 + index)
-    key: bytes | None = str(row_id(user)).encode()
-    if kind == "not_json":
-        value, key = generator.randbytes(generator.randrange(1, 200)).replace(b"{", b"\xff"), None
-        value = b"\xfe" + value
-    elif kind == "truncated":
-        whole = _json(body)
-        value = whole[: generator.randrange(1, len(whole) - 1)]
-    elif kind == "empty":
-        value = b""
-    elif kind == "not_an_object":
-        value = _json([body])
-    else:
-        if kind == "missing_id":
-            del body["id"]
-        elif kind == "bad_uuid":
-            body["id"] = "not-a-uuid"
-        elif kind == "wrong_type":
-            body["first_name"] = {"nested": True}
-        else:
-            age = -_DAY_MS
-        value = _json(body)
-    # A repeated name, raw bytes and a null, and a name that dead letters carry themselves.
+    value = _POISON[kind](generator, _body(user, 900_000_000 + index))
+    # A repeated name, raw bytes, a null, and names that dead letters carry themselves.
     headers: Headers = (
         ("h", b"1"),
         ("h", generator.randbytes(8)),
         ("null", None),
         ("empty", b""),
         ("x-dlq-code", b"an earlier life"),
+        ("__connect.errors.offset", b"0"),
         ("index", str(index).encode()),
     )
-    return Planned(Fate.DEAD, kind, key, value, headers, age)
+    return Planned(Fate.DEAD, kind, key, value, headers, -_DAY_MS if kind == "future_timestamp" else age)

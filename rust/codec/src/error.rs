@@ -124,19 +124,24 @@ pub struct EncodeError {
 }
 
 impl EncodeError {
-    pub(crate) fn new(detail: impl Into<String>) -> Self {
+    /// An error of the record itself.
+    pub fn new(detail: impl Into<String>) -> Self {
         Self {
             path: String::new(),
             detail: detail.into(),
         }
     }
 
-    pub(crate) fn under_field(mut self, field: &str) -> Self {
+    /// Puts a field in front of the path, on the way out of a recursion.
+    #[must_use]
+    pub fn under_field(mut self, field: &str) -> Self {
         crate::path::prepend_field(&mut self.path, field);
         self
     }
 
-    pub(crate) fn under_index(mut self, index: usize) -> Self {
+    /// Puts an index in front of the path.
+    #[must_use]
+    pub fn under_index(mut self, index: usize) -> Self {
         crate::path::prepend_index(&mut self.path, index);
         self
     }

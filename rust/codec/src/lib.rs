@@ -19,5 +19,5 @@ mod value_kind;
 pub use cell::Cell;
 pub use error::{Code, DecodeError, EncodeError, SchemaError};
 pub use path::{Path, Projection};
-pub use value_kind::MAX_DEPTH;
+pub use value_kind::{MAX_DEPTH, kind};
 pub use vrl::value::{KeyString, ObjectMap, Value};

@@ -6,7 +6,7 @@ use crate::Value;
 pub const MAX_DEPTH: usize = 127;
 
 /// The value's type as a message names it, with its article.
-pub(crate) fn kind(value: &Value) -> &'static str {
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Bytes(_) => "bytes",
         Value::String(_) => "a string",

@@ -1,5 +1,11 @@
 //! The producer against librdkafka's mock cluster: every record ends delivered, not sent or unknown.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that fails by a panic says where"
+)]
+
 use millstream_codec::Value;
 use millstream_pipeline::kafka::producer::{
     Cause, Header, ProduceError, Producer, Record, Serializer, Undelivered,

@@ -60,7 +60,7 @@ fn visit(node: &mut Node, path: &str, env: &dyn EnvSource, faults: &FaultList) {
                         *text = expanded;
                         node.interpolated = true;
                     }
-                    Err(problem) => faults.push(Fault {
+                    Err(problem) => faults.unresolved(Fault {
                         origin: node.origin.clone(),
                         key: path.to_owned(),
                         value: None,

@@ -2,6 +2,7 @@
 
 use super::document::Node;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -103,6 +104,7 @@ pub(super) struct FaultList {
     faults: RefCell<Vec<Fault>>,
     warnings: RefCell<Vec<Warning>>,
     secrets_in_file: RefCell<Vec<String>>,
+    unresolved: RefCell<BTreeSet<String>>,
 }
 
 impl FaultList {
@@ -122,8 +124,18 @@ impl FaultList {
         }
     }
 
+    /// A fault; one that only follows from a variable that is not set is left out.
     pub(super) fn push(&self, fault: Fault) {
-        self.faults.borrow_mut().push(fault);
+        if !self.unresolved.borrow().contains(&fault.key) {
+            self.faults.borrow_mut().push(fault);
+        }
+    }
+
+    /// A value whose variables cannot be replaced: what it is meant to be is not known.
+    pub(super) fn unresolved(&self, fault: Fault) {
+        let key = fault.key.clone();
+        self.push(fault);
+        self.unresolved.borrow_mut().insert(key);
     }
 
     pub(super) fn warn(&self, key: &str, rule: String) {

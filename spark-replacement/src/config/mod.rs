@@ -12,6 +12,8 @@ mod document;
 mod effective;
 mod environment;
 mod fault;
+mod file;
+mod hint;
 mod names;
 mod pipeline;
 mod properties;
@@ -28,6 +30,9 @@ pub use sections::{
     CassandraSection, DeadLetterConfig, HttpConfig, KafkaConfig, LifecycleConfig, LimitsConfig,
     SchemaRegistryConfig,
 };
+
+pub(crate) use file::read_bounded;
+pub(crate) use hint::{closest, did_you_mean};
 
 use crate::engine::ValueFormat;
 use document::Node;
@@ -76,8 +81,14 @@ impl Config {
         env: &dyn EnvSource,
         overrides: &Overrides,
     ) -> Result<Self, ConfigFaults> {
-        let text = reader::read_bounded(path)
-            .map_err(|rule| ConfigFaults::of_file(path, Origin::Nowhere, rule))?;
+        let text = file::read_bounded(path).map_err(|rule| {
+            let advice = if path.exists() {
+                ""
+            } else {
+                "; name the file by --config FILE or MILLSTREAM_CONFIG"
+            };
+            ConfigFaults::of_file(path, Origin::Nowhere, format!("{rule}{advice}"))
+        })?;
         let mut root = document::parse(path, &text)?;
         let faults = FaultList::default();
         environment::interpolate(&mut root, env, &faults);
@@ -86,7 +97,7 @@ impl Config {
         let mut config = read(path, &root, &faults, folder);
         check_across(&config, &faults);
         select(&mut config, overrides, &faults);
-        if reader::readable_by_all(path) {
+        if file::readable_by_all(path) {
             faults.warn_of_secrets_in(path);
         }
         faults.locate(&root);
@@ -190,7 +201,7 @@ fn select(config: &mut Config, overrides: &Overrides, faults: &FaultList) {
                 .pipelines
                 .iter()
                 .map(|pipeline| pipeline.name.as_str());
-            let hint = reader::did_you_mean(reader::closest(name, known));
+            let hint = hint::did_you_mean(hint::closest(name, known));
             faults.cross(
                 format!("pipelines.{name}"),
                 format!("asked for by --pipeline, but not in the file{hint}"),

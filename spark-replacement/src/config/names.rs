@@ -75,12 +75,11 @@ pub(super) fn host_port(text: &str) -> Result<String, String> {
     let bracketed = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
-    let legal = match bracketed {
-        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-        None => {
-            let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-            !host.is_empty() && host.len() <= 253 && host.chars().all(legal)
-        }
+    let legal = if let Some(address) = bracketed {
+        address.parse::<Ipv6Addr>().is_ok()
+    } else {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        !host.is_empty() && host.len() <= 253 && host.chars().all(legal)
     };
     if !legal {
         return Err(

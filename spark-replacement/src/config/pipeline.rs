@@ -84,7 +84,7 @@ pub struct TableConfig {
 }
 
 /// Cassandra's limit of a time to live: 20 years.
-const MAX_TTL: Duration = Duration::from_secs(630_720_000);
+const MAX_TTL: Duration = Duration::from_hours(175_200);
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn read(reader: &Reader<'_>, name: &str) -> PipelineConfig {
@@ -100,6 +100,15 @@ pub(super) fn read(reader: &Reader<'_>, name: &str) -> PipelineConfig {
     ];
     if !reader.has("value_format") {
         reader.fault("value_format", "missing; \"json\" or \"avro\"");
+    }
+    let tombstones = reader.choice("tombstones", &tombstones).unwrap_or_default();
+    let tables = read_tables(reader);
+    let by_field = |table: &TableConfig| matches!(table.write_timestamp, WriteTimestamp::Field(_));
+    if tombstones == Tombstones::Delete && tables.iter().any(by_field) {
+        reader.fault(
+            "tombstones",
+            "\"delete\" cannot be used with write_timestamp = \"field:...\": a tombstone has no field, and its delete would hide older versions that come later",
+        );
     }
     PipelineConfig {
         name: name.to_owned(),
@@ -118,9 +127,9 @@ pub(super) fn read(reader: &Reader<'_>, name: &str) -> PipelineConfig {
                 name: format!("pipelines.{name}.filter"),
                 text,
             }),
-        tombstones: reader.choice("tombstones", &tombstones).unwrap_or_default(),
+        tombstones,
         isolate_after: read_isolation(reader),
-        tables: read_tables(reader),
+        tables,
     }
 }
 

@@ -3,6 +3,8 @@
 use super::document::{Node, Value};
 use super::environment::join;
 use super::fault::{Fault, FaultList, Origin};
+use super::file::{read_bounded, readable_by_all};
+use super::hint::{closest, did_you_mean};
 use super::units::{format_duration, format_size, parse_duration, parse_size};
 use millstream_pipeline::Secret;
 use std::cell::RefCell;
@@ -10,12 +12,6 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Files named by a `*_file` key are read up to this many bytes.
-const MAX_FILE: u64 = 1 << 20;
-
-/// Similarity from which an unknown key is taken for a slip of a known one (Jaro-Winkler, 0 to 1).
-const LIKENESS: f64 = 0.8;
 
 /// Whether a key holds a secret: its value is never shown.
 pub(super) fn is_secret(key: &str) -> bool {
@@ -237,12 +233,11 @@ impl<'d> Reader<'d> {
         wanted: &str,
     ) -> Option<T> {
         let node = self.node(key)?;
-        match &node.value {
-            Value::Text(text) => parse(text).map_err(|rule| self.fault(key, rule)).ok(),
-            _ => {
-                self.wrong_kind(node, &self.key(key), wanted);
-                None
-            }
+        if let Value::Text(text) = &node.value {
+            parse(text).map_err(|rule| self.fault(key, rule)).ok()
+        } else {
+            self.wrong_kind(node, &self.key(key), wanted);
+            None
         }
     }
 
@@ -256,12 +251,11 @@ impl<'d> Reader<'d> {
         let Some(node) = self.node(key) else {
             return default;
         };
-        let text = match (&node.value, &node.origin) {
-            (Value::Integer(text), _) | (Value::Text(text), Origin::Environment(_)) => text,
-            _ => {
-                self.wrong_kind(node, &self.key(key), "a whole number");
-                return default;
-            }
+        let ((Value::Integer(text), _) | (Value::Text(text), Origin::Environment(_))) =
+            (&node.value, &node.origin)
+        else {
+            self.wrong_kind(node, &self.key(key), "a whole number");
+            return default;
         };
         match text.replace('_', "").parse::<usize>() {
             Ok(number) if bounds.contains(&number) => number,
@@ -463,52 +457,4 @@ pub(super) fn not_empty(text: &str) -> Result<String, String> {
         return Err("empty".to_owned());
     }
     Ok(text.to_owned())
-}
-
-/// Reads a text file of at most 1 MiB; the error is one line with the path.
-pub(super) fn read_bounded(path: &Path) -> Result<String, String> {
-    use std::io::Read;
-    let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let file = std::fs::File::open(path).map_err(cannot)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("{} is larger than 1 MiB", path.display()));
-    }
-    String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()))
-}
-
-/// Whether everybody on the machine may read a file.
-#[cfg(unix)]
-pub(super) fn readable_by_all(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
-}
-
-/// Whether everybody on the machine may read a file: not known here.
-#[cfg(not(unix))]
-pub(super) fn readable_by_all(_path: &Path) -> bool {
-    false
-}
-
-/// The known word that `word` is most likely a slip of.
-pub(super) fn closest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let word = word.to_ascii_lowercase();
-    known
-        .map(|candidate| {
-            (
-                strsim::jaro_winkler(&word, &candidate.to_ascii_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
-/// `; did you mean X?`, or nothing.
-pub(super) fn did_you_mean(hint: Option<&str>) -> String {
-    hint.map_or_else(String::new, |hint| format!("; did you mean {hint}?"))
 }

@@ -1,9 +1,10 @@
 //! The sections that all pipelines share, each field with its default.
 
 use super::document::Node;
+use super::hint::{closest, did_you_mean};
 use super::names;
 use super::properties::{self, Properties};
-use super::reader::{Reader, closest, did_you_mean};
+use super::reader::Reader;
 use millstream_pipeline::Secret;
 use millstream_pipeline::sink::cassandra::Consistency;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// `[kafka]`.
 #[derive(Debug, Clone)]

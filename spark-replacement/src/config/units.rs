@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn durations_and_sizes_are_read() {
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(parse_duration("5 m"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("5 m"), Ok(Duration::from_mins(5)));
         assert_eq!(parse_size("64MiB"), Ok(64 << 20));
         assert_eq!(parse_size("5MB"), Ok(5_000_000));
     }

@@ -83,7 +83,7 @@ impl From<RegistryError> for Fault {
             RegistryError::Unusable { error, .. } => {
                 Dead::new(error.code.as_str(), Stage::Decode, message).into()
             }
-            RegistryError::Refused { .. } => Self::Wait {
+            RegistryError::InvalidConfig { .. } | RegistryError::Refused { .. } => Self::Wait {
                 configuration: true,
                 reason: message,
             },

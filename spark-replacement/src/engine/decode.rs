@@ -79,7 +79,7 @@ impl<'a> Payload<'a> {
         let facts = facts(record);
         if let Some(filter) = &plan.filter {
             match filter.run(value.clone(), Some(&facts))? {
-                Remapped::One(Value::Boolean(true)) => {}
+                Remapped::One(_) => {}
                 _ => return Ok(Err(Filter::Rule)),
             }
         }
@@ -102,6 +102,6 @@ fn facts(record: &Record) -> KafkaFacts {
         offset: record.offset,
         timestamp_ms: record.timestamp_ms.unwrap_or(0),
         key: record.key.clone(),
-        headers: record.headers.clone(),
+        headers: record.headers.named.clone(),
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn bind(
             continue;
         };
         for cells in rows {
-            let row_stamp = row_stamp(table, *place, cells, stamp, now_ms)?;
+            let row_stamp = row_stamp(table, *place, cells, stamp, record.read_stamp)?;
             let change = match table.row {
                 RowMode::Merge => Change::Insert,
                 RowMode::Replace => Change::Replace,
@@ -79,11 +79,11 @@ fn row_stamp(
     place: TableSlots,
     cells: &[Option<Cell<'_>>],
     stamp: i64,
-    now_ms: i64,
+    read_stamp: i64,
 ) -> Result<i64, Fault> {
     match table.write_timestamp {
-        WriteTimestamp::Record => Ok(stamp + table.write_revision),
-        WriteTimestamp::Now => Ok(now_ms.saturating_mul(1000)),
+        WriteTimestamp::Record => Ok(stamp.saturating_add(table.write_revision)),
+        WriteTimestamp::Now => Ok(read_stamp),
         WriteTimestamp::Field(_) => match place.write_timestamp.and_then(|slot| cells[slot].as_ref()) {
             Some(Cell::Int(micros) | Cell::Timestamp(micros)) if *micros > 0 => Ok(*micros),
             _ => Err(Dead::new(
@@ -151,7 +151,15 @@ pub(super) fn bind_deletes(
                 )));
             }
         }
-        let stamp = stamp + table.write_revision;
+        // Just below what an insert of this record would carry, as the delete of a row that is replaced.
+        let stamp = match table.write_timestamp {
+            WriteTimestamp::Now => record.read_stamp,
+            // With a field of the record there is none to take: the configuration refuses the two together.
+            WriteTimestamp::Record | WriteTimestamp::Field(_) => {
+                stamp.saturating_add(table.write_revision)
+            }
+        }
+        .saturating_sub(1);
         let row = BoundRow::bind(shape, &cells, table.nulls, Change::Delete, stamp, None)?;
         effects.push(Effect { table: index, row });
     }

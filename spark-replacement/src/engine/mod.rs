@@ -6,9 +6,9 @@ mod deliver;
 mod effects;
 mod plan;
 mod processor;
-mod settings;
 mod supervise;
 mod tables;
+mod watchdog;
 
 pub use plan::{Plan, RowMode, TablePlan, Tombstones, ValueFormat, WriteTimestamp};
 pub use supervise::{ExitReason, PipelineSettings, RunOptions, Settings, run};

@@ -1,25 +1,33 @@
 //! One record from its bytes to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::future::join_all;
+use futures::StreamExt;
 use millstream_pipeline::dead_letter::{DeadLetter, DeadLetterError, DeadLetterQueue, Stage};
 use millstream_pipeline::kafka::consumer::{Handler, Record};
 use millstream_pipeline::kafka::offsets::{Filter, Outcome};
-use millstream_pipeline::registry::RegistryClient;
+use millstream_pipeline::registry::{RegistryClient, RegistryError};
 use millstream_pipeline::retry::{Backoff, Breaker, FloodGate, Verdict};
 use millstream_pipeline::sink::{Sink, TableShape};
 use millstream_pipeline::telemetry::{
     Cause, Condition, Outcome as Counted, PipelineTelemetry, TableTelemetry,
 };
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
+use tracing::error;
 
 use super::dead::{Dead, Fault, Planned};
 use super::deliver::{LOOK_AGAIN, RowEnd};
 use super::effects::{self, Effect};
-use super::plan::{Plan, Slots, Tombstones};
+use super::plan::{Plan, Slots, Tombstones, ValueFormat};
 use super::{decode, tables::TableSlot};
+
+/// Rows of one record that are written at the same time.
+const ROWS_AT_ONCE: usize = 32;
+/// Rows that one record may become; more are a dead letter, as memory has a bound.
+const MAX_ROWS: usize = 10_000;
 
 /// The handler of a pipeline's records.
 pub(super) struct Processor<S: Sink> {
@@ -28,7 +36,11 @@ pub(super) struct Processor<S: Sink> {
     pub(super) registry: Option<RegistryClient>,
     pub(super) sink: S,
     pub(super) tables: Vec<TableSlot<S>>,
-    pub(super) breaker: Arc<Breaker>,
+    pub(super) breaker: Breaker,
+    /// Rows sent and not acknowledged: a record may become many.
+    pub(super) rows: Semaphore,
+    /// The last configuration-like fault was the sink's, so that a record which never reached it proves nothing.
+    pub(super) flooded_at_sink: AtomicBool,
     pub(super) flood: FloodGate,
     pub(super) dead_letters: DeadLetterQueue,
     pub(super) telemetry: Arc<PipelineTelemetry>,
@@ -47,11 +59,12 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-type Opened<S> = Vec<Arc<<S as Sink>::Table>>;
+/// The pipeline's tables in the plan's order.
+pub(super) type Opened<S> = Vec<Arc<<S as Sink>::Table>>;
 
 impl<S: Sink> Handler for Processor<S> {
     async fn handle(self: Arc<Self>, record: Record) -> Option<Outcome> {
-        let outcome = self.settle(&record).await;
+        let outcome = self.settle(&record).await?;
         self.telemetry.settled(match outcome {
             Outcome::Stored => Counted::Stored,
             Outcome::Dead => Counted::Dead,
@@ -62,7 +75,7 @@ impl<S: Sink> Handler for Processor<S> {
         if outcome == Outcome::Stored
             && let Some(age) = record
                 .timestamp_ms
-                .and_then(|timestamp| u64::try_from(now_ms() - timestamp).ok())
+                .and_then(|timestamp| u64::try_from(now_ms().saturating_sub(timestamp)).ok())
         {
             self.telemetry.end_to_end(Duration::from_millis(age));
         }
@@ -76,27 +89,35 @@ impl<S: Sink> Handler for Processor<S> {
 
 impl<S: Sink> Processor<S> {
     /// Sees a record through to its end; waits as long as that takes.
-    async fn settle(&self, record: &Record) -> Outcome {
+    async fn settle(&self, record: &Record) -> Option<Outcome> {
+        let mut waited = false;
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         loop {
             let opened = self.open_tables().await;
-            let fault = match self.plan_effects(record, &opened).await {
+            let planned = self.plan_effects(record, &opened).await;
+            if waited && !matches!(planned, Err(Fault::Wait { .. })) {
+                self.registry_condition.ok();
+            }
+            let fault = match planned {
                 Ok(Err(filter)) => {
-                    self.succeeded();
-                    return Outcome::Filtered(filter);
+                    // A tombstone was looked at by nobody; what the program left out was decoded, and no more.
+                    if filter != Filter::Tombstone && !self.flooded_at_sink.load(Ordering::Relaxed)
+                    {
+                        self.succeeded();
+                    }
+                    return Some(Outcome::Filtered(filter));
                 }
                 Ok(Ok(effects)) => match self.run(&effects, &opened).await {
                     Ran::Stored => {
                         self.succeeded();
-                        return Outcome::Stored;
+                        return Some(Outcome::Stored);
                     }
                     Ran::Rebind => continue,
                     Ran::Refused(dead, letter) => {
                         if self.hold(&dead).await {
                             continue;
                         }
-                        self.bury(record, letter).await;
-                        return Outcome::Dead;
+                        return self.bury(record, letter).await;
                     }
                 },
                 Err(fault) => fault,
@@ -113,8 +134,7 @@ impl<S: Sink> Processor<S> {
                         attempts: 1,
                         targets: Vec::new(),
                     };
-                    self.bury(record, letter).await;
-                    return Outcome::Dead;
+                    return self.bury(record, letter).await;
                 }
                 Fault::Wait {
                     configuration,
@@ -125,6 +145,7 @@ impl<S: Sink> Processor<S> {
                     } else {
                         Cause::Unavailable
                     };
+                    waited = true;
                     self.registry_condition.waiting(cause, reason);
                     let delay = if configuration {
                         LOOK_AGAIN
@@ -146,7 +167,12 @@ impl<S: Sink> Processor<S> {
 
     /// Whether the record is kept: too many configuration-like faults in a row. Returns when it is its turn again.
     async fn hold(&self, dead: &Dead) -> bool {
-        if !dead.configuration_like || self.flood.fault() == Verdict::DeadLetter {
+        if !dead.configuration_like {
+            return false;
+        }
+        self.flooded_at_sink
+            .store(dead.stage == Stage::Sink, Ordering::Relaxed);
+        if self.flood.fault() == Verdict::DeadLetter {
             return false;
         }
         let reason = format!(
@@ -155,19 +181,73 @@ impl<S: Sink> Processor<S> {
         );
         self.flood_condition.waiting(Cause::Configuration, reason);
         self.flood.turn().await;
+        // The success that let this record go on may have been said before the line above.
+        if !self.flood.holds() {
+            self.flood_condition.ok();
+        }
         true
     }
 
-    async fn open_tables(&self) -> Opened<S> {
+    /// Opens the tables before the first record needs them.
+    pub(super) async fn open_tables_at_start(&self) {
+        self.open_tables().await;
+        self.sink_condition.ok();
+    }
+
+    /// Waits until the registry answers, where the pipeline needs one.
+    pub(super) async fn find_registry(&self) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        let needed = self.plan.value_format == ValueFormat::Avro;
+        if let Some(registry) = self.registry.as_ref().filter(|_| needed) {
+            while let Err(error) = registry.subjects().await {
+                let cause = match error {
+                    RegistryError::Refused { .. } => Cause::Authentication,
+                    RegistryError::InvalidConfig { .. } => Cause::Configuration,
+                    _ => Cause::Unavailable,
+                };
+                self.registry_condition.waiting(cause, error.to_string());
+                sleep(backoff.next(rand::random())).await;
+            }
+        }
+        self.registry_condition.ok();
+    }
+
+    /// Waits until the dead-letter topic is there.
+    pub(super) async fn find_dead_letter_topic(&self) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        while let Err(error) = self.dead_letters.look().await {
+            self.dead_letter_trouble(&error);
+            sleep(backoff.next(rand::random())).await;
+        }
+        self.dead_letter_condition.ok();
+    }
+
+    fn dead_letter_trouble(&self, error: &DeadLetterError) {
+        let cause = match error {
+            DeadLetterError::Configuration { .. } => Cause::Configuration,
+            DeadLetterError::Transient { .. } | DeadLetterError::Fatal { .. } => Cause::Unavailable,
+        };
+        self.dead_letter_condition.waiting(cause, error.to_string());
+    }
+
+    /// The open tables; waits until they are there.
+    pub(super) async fn open_tables(&self) -> Opened<S> {
         let mut opened = Vec::with_capacity(self.tables.len());
+        let mut waited = false;
         for (slot, plan) in self.tables.iter().zip(&self.plan.tables) {
             let table = loop {
                 match slot.get(&self.sink, plan).await {
                     Ok(table) => break table,
-                    Err(error) => self.wait_for_table(&error).await,
+                    Err(error) => {
+                        waited = true;
+                        self.wait_for_table(&error).await;
+                    }
                 }
             };
             opened.push(table);
+        }
+        if waited {
+            self.sink_condition.ok();
         }
         opened
     }
@@ -228,6 +308,13 @@ impl<S: Sink> Processor<S> {
             Ok(rows) => rows,
             Err(filter) => return Ok(Err(filter)),
         };
+        if rows.len() > MAX_ROWS {
+            let message = format!(
+                "the program made {} rows of one record, {MAX_ROWS} at most",
+                rows.len()
+            );
+            return Err(Dead::new("too_many_rows", Stage::Remap, message).into());
+        }
         let cells: Vec<_> = rows
             .iter()
             .map(|row| self.slots.projection.project_value(row))
@@ -245,19 +332,19 @@ impl<S: Sink> Processor<S> {
 
     /// Runs all effects; each ends written or refused.
     async fn run(&self, effects: &[Effect], opened: &Opened<S>) -> Ran {
-        let ends = match effects {
-            [effect] => vec![
-                self.write(effect.table, &opened[effect.table], &effect.row)
-                    .await,
-            ],
-            _ => {
-                join_all(
-                    effects
-                        .iter()
-                        .map(|effect| self.write(effect.table, &opened[effect.table], &effect.row)),
-                )
+        let ends = if let [effect] = effects {
+            let write = self.write(effect.table, &opened[effect.table], &effect.row);
+            vec![write.await]
+        } else {
+            // Few at a time: what one record became must not crowd out all others.
+            let writes: Vec<_> = effects
+                .iter()
+                .map(|effect| self.write(effect.table, &opened[effect.table], &effect.row))
+                .collect();
+            futures::stream::iter(writes)
+                .buffered(ROWS_AT_ONCE)
+                .collect()
                 .await
-            }
         };
         if ends.contains(&RowEnd::Rebind) {
             return Ran::Rebind;
@@ -297,8 +384,8 @@ impl<S: Sink> Processor<S> {
         }
     }
 
-    /// Sends the dead letter; returns when its delivery is reported.
-    async fn bury(&self, record: &Record, letter: DeadLetter) {
+    /// Sends the dead letter; returns when its delivery is reported. `None`: the producer can never send again.
+    async fn bury(&self, record: &Record, letter: DeadLetter) -> Option<Outcome> {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         loop {
             match self
@@ -311,15 +398,13 @@ impl<S: Sink> Processor<S> {
                         self.dead_letter_condition.ok();
                     }
                     self.telemetry.dead_letter(&letter.code);
-                    return;
+                    return Some(Outcome::Dead);
                 }
-                Err(error @ DeadLetterError::Configuration { .. }) => {
-                    self.dead_letter_condition
-                        .waiting(Cause::Configuration, error.to_string());
+                Err(error @ DeadLetterError::Fatal { .. }) => {
+                    error!(%error, "the pipeline ends; the record comes again after the next start");
+                    return None;
                 }
-                Err(error @ DeadLetterError::Transient { .. }) => {
-                    self.dead_letter_condition.degraded(error.to_string())
-                }
+                Err(error) => self.dead_letter_trouble(&error),
             }
             sleep(backoff.next(rand::random())).await;
         }

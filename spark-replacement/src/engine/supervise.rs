@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use millstream_pipeline::dead_letter::DeadLetterQueue;
 use millstream_pipeline::kafka::consumer::{self, ConsumerConfig, Ended, client_config};
 use millstream_pipeline::registry::RegistryClient;
@@ -14,15 +16,20 @@ use millstream_pipeline::sink::cassandra::{CassandraConfig, CassandraSink, conne
 use millstream_pipeline::telemetry::{Cause, Telemetry};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::plan::{Plan, Slots};
 use super::processor::Processor;
 use super::tables::TableSlot;
+use super::watchdog;
 
 /// Time that a pipeline gets beyond its drain deadline before the process ends without it: a client that cannot reach a
 /// broker may hang in its last commit.
 const GRACE: Duration = Duration::from_secs(4);
+
+/// What a run with an end says that was stopped before.
+const BEFORE_END: &str =
+    "stopped before the end was reached; the next start goes on from what is committed";
 
 /// What a run needs, checked and compiled.
 #[derive(Debug, Clone)]
@@ -78,6 +85,44 @@ pub enum ExitReason {
     Fatal(String),
 }
 
+impl ExitReason {
+    /// Whether this ends the other pipelines too.
+    fn is_failure(&self) -> bool {
+        self.severity() >= 2
+    }
+
+    fn severity(&self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::NotCommitted(_) => 1,
+            Self::StartupTimeout(..) => 2,
+            Self::Configuration(_) => 3,
+            Self::Fatal(_) => 4,
+        }
+    }
+
+    /// The one of two that matters more; the first of equals.
+    fn worse(self, other: Self) -> Self {
+        if other.severity() > self.severity() {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+impl std::fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Done => f.write_str("all that was read is settled and committed"),
+            Self::NotCommitted(text)
+            | Self::StartupTimeout(_, text)
+            | Self::Configuration(text)
+            | Self::Fatal(text) => f.write_str(text),
+        }
+    }
+}
+
 /// Runs all pipelines until `shutdown`, or until their end.
 pub async fn run(
     settings: Settings,
@@ -94,23 +139,17 @@ pub async fn run(
             .map(|timeout| began + timeout);
         tokio::select! {
             session = connecting => session,
-            () = shutdown.cancelled() => return ExitReason::Done,
-            () = at(give_up) => {
-                let (_, cause, reason) = telemetry.status().waiting().into_iter().next()
-                    .unwrap_or_else(|| (String::new(), Cause::Unavailable, "a dependency is not there".to_owned()));
-                return ExitReason::StartupTimeout(cause, reason);
-            }
+            () = shutdown.cancelled() => return stopped_early(&settings),
+            () = at(give_up) => return startup_timeout(&telemetry),
         }
     };
     let stopping = Arc::new(AtomicBool::new(false));
-    let breaker = Arc::new(Breaker::default());
-    let mut running = Vec::new();
+    let mut running = FuturesUnordered::new();
     for pipeline in settings.pipelines.clone() {
         match start(
             &settings,
             pipeline,
             CassandraSink::new(session.clone()),
-            breaker.clone(),
             &telemetry,
             &stopping,
         ) {
@@ -123,26 +162,95 @@ pub async fn run(
     }
     telemetry.status().started();
     info!(pipelines = running.len(), "running");
-    let all = futures::future::join_all(running);
-    tokio::pin!(all);
-    let timed_out = tokio::select! {
-        ends = &mut all => return reason(ends),
-        () = shutdown.cancelled() => false,
-        () = at(options.timeout.map(|timeout| began + timeout)) => true,
+    let watched = settings.pipelines.iter();
+    let watched = watched.map(|pipeline| telemetry.pipeline(&pipeline.plan.name));
+    let watching = tokio::spawn(watchdog::watch(telemetry.clone(), watched.collect()));
+    let never_ready = never_ready(
+        &telemetry,
+        options.startup_timeout.map(|timeout| began + timeout),
+    );
+    let deadline = at(options.timeout.map(|timeout| began + timeout));
+    tokio::pin!(never_ready, deadline);
+    let mut worst = ExitReason::Done;
+    let stop = loop {
+        tokio::select! {
+            end = running.next() => {
+                let Some(end) = end else { return worst };
+                worst = worst.worse(reason(end, false));
+                if worst.is_failure() {
+                    // The others are stopped in order: a process that does half of its work looks as if it did all.
+                    error!("a pipeline ended: {worst}");
+                    break Stop::Failed;
+                }
+            }
+            () = shutdown.cancelled() => break Stop::Asked,
+            () = &mut deadline => break Stop::TimedOut,
+            reason = &mut never_ready => break Stop::NeverReady(reason),
+        }
     };
+    watching.abort();
     telemetry.status().draining();
     info!(
         deadline_seconds = settings.drain.as_secs(),
         "stopping: draining what is in flight"
     );
     stopping.store(true, Ordering::Relaxed);
-    tokio::select! {
-        ends = &mut all => match reason(ends) {
-            ExitReason::Done if timed_out => ExitReason::NotCommitted("the end was not reached within --timeout".to_owned()),
-            other => other,
-        },
-        () = sleep(settings.drain + GRACE) => ExitReason::NotCommitted("a pipeline did not stop within the drain deadline".to_owned()),
+    let too_late = sleep(settings.drain + GRACE);
+    tokio::pin!(too_late);
+    loop {
+        tokio::select! {
+            end = running.next() => match end {
+                Some(end) => worst = worst.worse(reason(end, matches!(stop, Stop::TimedOut))),
+                None => break,
+            },
+            () = &mut too_late => {
+                let late = "a pipeline did not stop within the drain deadline".to_owned();
+                worst = worst.worse(ExitReason::NotCommitted(late));
+                break;
+            }
+        }
     }
+    match stop {
+        Stop::NeverReady(reason) if !worst.is_failure() => reason,
+        _ => worst,
+    }
+}
+
+/// Stopped before anything was read: a run with an end has not reached it.
+fn stopped_early(settings: &Settings) -> ExitReason {
+    let mut pipelines = settings.pipelines.iter();
+    if pipelines.any(|pipeline| pipeline.consumer.until_end) {
+        ExitReason::NotCommitted(BEFORE_END.to_owned())
+    } else {
+        ExitReason::Done
+    }
+}
+
+/// Why the pipelines are stopped.
+enum Stop {
+    Asked,
+    Failed,
+    TimedOut,
+    NeverReady(ExitReason),
+}
+
+/// Ends at the deadline if the process was not ready once until then, else never.
+async fn never_ready(telemetry: &Telemetry, deadline: Option<Instant>) -> ExitReason {
+    let mut ready = telemetry.status().watch_ready();
+    tokio::select! {
+        // An error means that the status is gone, and with it whoever would hear of this.
+        () = async { drop(ready.wait_for(|ready| *ready).await) } => std::future::pending().await,
+        () = at(deadline) => startup_timeout(telemetry),
+    }
+}
+
+fn startup_timeout(telemetry: &Telemetry) -> ExitReason {
+    let waiting = telemetry.status().waiting().into_iter().next();
+    let (_, cause, reason) = waiting.unwrap_or_else(|| {
+        let reason = "a dependency is not there".to_owned();
+        (String::new(), Cause::Unavailable, reason)
+    });
+    ExitReason::StartupTimeout(cause, reason)
 }
 
 async fn at(deadline: Option<Instant>) {
@@ -188,7 +296,6 @@ fn start(
     settings: &Settings,
     pipeline: PipelineSettings,
     sink: CassandraSink,
-    breaker: Arc<Breaker>,
     telemetry: &Telemetry,
     stopping: &Arc<AtomicBool>,
 ) -> Result<Running, String> {
@@ -201,23 +308,20 @@ fn start(
         &plan.group_id,
     );
     let producer = producer_config(settings);
-    let dead_letters = DeadLetterQueue::new(
-        &producer,
-        &settings.dead_letter_topic,
-        plan.max_record_bytes,
-    )
-    .map_err(|error| format!("pipelines.{name}: the dead-letter producer: {error}"))?;
+    let dead_letters = DeadLetterQueue::new(&producer, &settings.dead_letter_topic)
+        .map_err(|error| format!("pipelines.{name}: the dead-letter producer: {error}"))?;
     let status = telemetry.status();
     let pipeline_telemetry = telemetry.pipeline(&name);
     let condition = |what: &str| status.condition(format!("{what}/{name}"));
     let kafka = condition("kafka");
-    kafka.waiting(Cause::Unavailable, "no partitions assigned yet");
     let processor = Arc::new(Processor {
         slots: Slots::new(&plan.tables),
         registry: settings.registry.clone(),
         sink,
         tables: plan.tables.iter().map(TableSlot::new).collect(),
-        breaker,
+        breaker: Breaker::default(),
+        rows: tokio::sync::Semaphore::new(consumer.max_in_flight.max(1)),
+        flooded_at_sink: AtomicBool::new(false),
         flood: FloodGate::default(),
         dead_letters,
         table_telemetry: plan
@@ -232,8 +336,11 @@ fn start(
         flood_condition: condition("pipeline"),
         plan,
     });
+    processor.flood_condition.ok();
     let stopping = stopping.clone();
     let runtime = tokio::runtime::Handle::current();
+    // What the first record will need is looked for now, so that the process is ready only when it is.
+    tokio::spawn(prepare(processor.clone()));
     Ok(tokio::task::spawn_blocking(move || {
         consumer::run(
             &client,
@@ -246,6 +353,15 @@ fn start(
         )
         .map_err(|error| format!("pipelines.{name}: {error}"))
     }))
+}
+
+/// Waits for the tables and the dead-letter topic; says what is missing.
+async fn prepare(processor: Arc<Processor<CassandraSink>>) {
+    tokio::join!(
+        processor.open_tables_at_start(),
+        processor.find_dead_letter_topic(),
+        processor.find_registry()
+    );
 }
 
 /// The producing client takes the connection's settings and none of the consumer's.
@@ -271,22 +387,25 @@ fn producer_config(settings: &Settings) -> rdkafka::ClientConfig {
     config
 }
 
-fn reason(ends: Vec<Result<Result<Ended, String>, tokio::task::JoinError>>) -> ExitReason {
-    let mut reason = ExitReason::Done;
-    for end in ends {
-        match end {
-            Ok(Ok(Ended::Clean)) => {}
-            Ok(Ok(Ended::Undrained { records })) => {
-                reason = ExitReason::NotCommitted(format!(
-                    "{records} records in flight at the deadline come again after the next start"
-                ));
-            }
-            Ok(Ok(Ended::Refused(unknown))) => {
-                return ExitReason::Configuration(unknown.to_string());
-            }
-            Ok(Ok(Ended::Fatal(text)) | Err(text)) => return ExitReason::Fatal(text),
-            Err(error) => return ExitReason::Fatal(error.to_string()),
+/// How one pipeline's end looks from outside.
+fn reason(
+    end: Result<Result<Ended, String>, tokio::task::JoinError>,
+    timed_out: bool,
+) -> ExitReason {
+    match end {
+        Ok(Ok(Ended::Clean)) => ExitReason::Done,
+        Ok(Ok(Ended::BeforeEnd)) if timed_out => {
+            ExitReason::NotCommitted("the end was not reached within --timeout".to_owned())
         }
+        Ok(Ok(Ended::BeforeEnd)) => ExitReason::NotCommitted(BEFORE_END.to_owned()),
+        Ok(Ok(Ended::Undrained { records })) => ExitReason::NotCommitted(format!(
+            "{records} records in flight at the deadline come again after the next start"
+        )),
+        Ok(Ok(Ended::Uncommitted)) => ExitReason::NotCommitted(
+            "the last commit did not reach the broker; some records come again after the next start, none is lost".to_owned(),
+        ),
+        Ok(Ok(Ended::Refused(unknown))) => ExitReason::Configuration(unknown.to_string()),
+        Ok(Ok(Ended::Fatal(text)) | Err(text)) => ExitReason::Fatal(text),
+        Err(error) => ExitReason::Fatal(error.to_string()),
     }
-    reason
 }

@@ -24,7 +24,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use scylla::client::session::Session;
 use tokio_util::sync::CancellationToken;
 
-pub struct Rig {
+pub(crate) struct Rig {
     pub session: Arc<Session>,
     pub topic: String,
     pub dead_letters: String,
@@ -41,7 +41,7 @@ fn client() -> ClientConfig {
 
 impl Rig {
     /// A rig whose table is `(id text PRIMARY KEY, name text, n int)` and whose topic has two partitions.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let session = live::session().await;
         let keyspace = live::keyspace(&session).await;
         let table = TableName::parse(&format!("{keyspace}.users")).unwrap();
@@ -73,7 +73,7 @@ impl Rig {
         }
     }
 
-    pub async fn produce(&self, key: &str, value: Option<&str>) {
+    pub(crate) async fn produce(&self, key: &str, value: Option<&str>) {
         let mut record = FutureRecord::to(&self.topic).key(key);
         if let Some(value) = value {
             record = record.payload(value);
@@ -84,7 +84,7 @@ impl Rig {
             .unwrap();
     }
 
-    pub fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         Plan {
             name: "users".to_owned(),
             group_id: self.group.clone(),
@@ -108,7 +108,7 @@ impl Rig {
         }
     }
 
-    pub fn settings(&self, plan: Plan) -> Settings {
+    pub(crate) fn settings(&self, plan: Plan) -> Settings {
         Settings {
             bootstrap_servers: live::address("MILLSTREAM_KAFKA"),
             client_id: "test".to_owned(),
@@ -122,6 +122,7 @@ impl Rig {
                 consistency: Consistency::LocalQuorum,
                 request_timeout: Duration::from_secs(5),
                 ca_file: None,
+                client_certificate: None,
             },
             dead_letter_topic: self.dead_letters.clone(),
             drain: Duration::from_secs(10),
@@ -143,10 +144,10 @@ impl Rig {
     }
 
     /// Takes what is there and ends.
-    pub async fn drain(&self, plan: Plan) -> ExitReason {
+    pub(crate) async fn drain(&self, plan: Plan) -> ExitReason {
         let options = RunOptions {
             startup_timeout: None,
-            timeout: Some(Duration::from_secs(60)),
+            timeout: Some(Duration::from_mins(1)),
         };
         run(
             self.settings(plan),
@@ -157,7 +158,7 @@ impl Rig {
         .await
     }
 
-    pub async fn rows(&self) -> BTreeMap<String, (Option<String>, Option<i32>)> {
+    pub(crate) async fn rows(&self) -> BTreeMap<String, (Option<String>, Option<i32>)> {
         let result = self
             .session
             .query_unpaged(format!("SELECT id, name, n FROM {}", self.table), ())
@@ -173,7 +174,7 @@ impl Rig {
     }
 
     /// The sum of committed offsets and of each count in the commits' metadata.
-    pub fn committed(&self) -> (i64, BTreeMap<String, u64>) {
+    pub(crate) fn committed(&self) -> (i64, BTreeMap<String, u64>) {
         let consumer: BaseConsumer = client().set("group.id", &self.group).create().unwrap();
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic, 0, 1);
@@ -193,7 +194,7 @@ impl Rig {
         (offsets, counts)
     }
 
-    pub fn dead(&self) -> Vec<OwnedMessage> {
+    pub(crate) fn dead(&self) -> Vec<OwnedMessage> {
         let consumer: BaseConsumer = client()
             .set("group.id", "reader")
             .set("enable.partition.eof", "true")
@@ -220,6 +221,6 @@ impl Rig {
     }
 }
 
-pub fn telemetry() -> Arc<Telemetry> {
+pub(crate) fn telemetry() -> Arc<Telemetry> {
     Arc::new(Telemetry::new("test", SystemTime::now))
 }

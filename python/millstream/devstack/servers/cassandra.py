@@ -95,10 +95,10 @@ class Cassandra(Server):
             "-Dio.netty.tryReflectionSetAccessible=true",
             # Else it closes its output and the log stays empty.
             "-Dcassandra-foreground=yes",
-            f"-Dcassandra.config=file://{instance.home}/cassandra.yaml",
+            f"-Dcassandra.config={(instance.home / 'cassandra.yaml').as_uri()}",
             f"-Dcassandra.storagedir={instance.home}",
             f"-Dcassandra.logdir={instance.home}",
-            f"-Dlogback.configurationFile=file://{instance.home}/logback.xml",
+            f"-Dlogback.configurationFile={(instance.home / 'logback.xml').as_uri()}",
             # No other node to hear from: do not wait for one.
             "-Dcassandra.ring_delay_ms=100",
             "-Dcassandra.skip_wait_for_gossip_to_settle=0",

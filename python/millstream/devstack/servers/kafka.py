@@ -35,8 +35,8 @@ class Kafka(Server):
     def prepare(self, instance: Instance) -> None:
         instance.home.mkdir(parents=True, exist_ok=True)
         properties = _properties_file(instance)
-        lines = [f"{key}={value}" for key, value in self.properties(instance).items()]
-        properties.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines = [f"{key}={property_value(value)}" for key, value in self.properties(instance).items()]
+        properties.write_text("\n".join(lines) + "\n", encoding="ascii")
         if not (instance.home / "data" / "meta.properties").exists():
             _format_storage(instance, properties)
 
@@ -88,6 +88,13 @@ def _properties_file(instance: Instance) -> Path:
 
 def _classpath(instance: Instance) -> str:
     return str(instance.files / "lib" / "*")
+
+
+def property_value(text: str) -> str:
+    """A value as a Java properties file holds it: ASCII, one line, backslashes doubled."""
+    utf16 = text.encode("utf-16-be")
+    units = (int.from_bytes(utf16[at : at + 2], "big") for at in range(0, len(utf16), 2))
+    return "".join(chr(unit) if 0x20 <= unit < 0x7F and unit != 0x5C else f"\\u{unit:04x}" for unit in units)
 
 
 def new_cluster_id() -> str:

@@ -125,10 +125,10 @@ def _create_cluster(instance: Instance, data: Path) -> None:
     _give_away(building)
     _give_away(password)
     binaries = instance.files / "bin"
-    # The default transaction isolation, encoding and collation do not depend on the caller's locale.
+    # PostgreSQL's own locale: texts are ordered alike whatever locales the machine has.
     _run(instance, "initdb", [
         str(binaries / "initdb"), "-D", str(building), "-U", USER, f"--pwfile={password}", "--auth=scram-sha-256",
-        "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
+        "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions",
     ])  # fmt: skip
     password.unlink()
     single = [str(binaries / "postgres"), "--single", "-D", str(building), "-j", "postgres"]

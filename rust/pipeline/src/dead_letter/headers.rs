@@ -61,13 +61,11 @@ pub(super) fn headers(
     pipeline: &str,
     group: &str,
 ) -> OwnedHeaders {
-    let mut headers = OwnedHeaders::new_with_capacity(record.headers.len() + 14);
-    for (key, value) in &record.headers {
-        headers = headers.insert(Header {
-            key,
-            value: value.as_deref(),
-        });
-    }
+    let mut headers = record
+        .headers
+        .original
+        .clone()
+        .unwrap_or_else(|| OwnedHeaders::new_with_capacity(15));
     let mut ours = vec![
         ("__connect.errors.topic", record.topic.to_string()),
         ("__connect.errors.partition", record.partition.to_string()),
@@ -104,7 +102,7 @@ pub(super) fn headers(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
+    use crate::kafka::consumer::RecordHeaders;
     use rdkafka::message::Headers;
 
     #[test]
@@ -116,11 +114,22 @@ mod tests {
             timestamp_ms: Some(5),
             key: None,
             value: None,
-            headers: vec![
-                ("x-dlq-code".to_owned(), Some(Bytes::from_static(b"\xff"))),
-                ("n".to_owned(), None),
-            ],
+            headers: RecordHeaders {
+                named: Vec::new(),
+                original: Some(
+                    OwnedHeaders::new()
+                        .insert(Header {
+                            key: "x-dlq-code",
+                            value: Some(b"\xff".as_slice()),
+                        })
+                        .insert::<[u8]>(Header {
+                            key: "n",
+                            value: None,
+                        }),
+                ),
+            },
             stamp: Ok(5000),
+            read_stamp: 0,
         };
         let letter = DeadLetter {
             code: "bad_json".to_owned(),

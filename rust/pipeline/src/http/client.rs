@@ -151,9 +151,8 @@ impl Client {
         for _ in 0..=self.max_redirects {
             check_url(&request.url, self.guard)?;
             let response = self.send_once(&request).await?;
-            let target = match redirect_target(&request, &response)? {
-                Some(target) => target,
-                None => return read(response, request.max_body).await,
+            let Some(target) = redirect_target(&request, &response)? else {
+                return read(response, request.max_body).await;
             };
             if !same_origin(&request.url, &target) {
                 request.headers = HARMLESS_HEADERS

@@ -169,7 +169,8 @@ fn tls_detail(error: &rustls::Error) -> String {
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
                 "certificate is for another host".to_owned()
             }
-            Bad::UnknownIssuer => {
+            // Another authority of the same name gives a signature that does not fit.
+            Bad::UnknownIssuer | Bad::BadSignature => {
                 "certificate is not signed by a trusted CA; name your CA's file in verify"
                     .to_owned()
             }

@@ -68,6 +68,8 @@ pub(crate) struct Route {
     matcher: Matcher,
     /// Exceptions with a port, which the matcher does not know: lower-case host suffix and port.
     with_port: Vec<(String, u16)>,
+    /// `*` is among the exceptions. The matcher knows it for names only, not for addresses.
+    all_excepted: bool,
     /// For the client: proxies without exceptions, because those are decided here.
     pub(crate) proxies: Vec<reqwest::Proxy>,
 }
@@ -94,6 +96,7 @@ impl Route {
                 _ => plain.push(entry),
             }
         }
+        let all_excepted = plain.contains(&"*");
         let matcher = Matcher::builder()
             .http(settings.http.as_str())
             .https(settings.https.as_str())
@@ -102,13 +105,14 @@ impl Route {
         Ok(Self {
             matcher,
             with_port,
+            all_excepted,
             proxies,
         })
     }
 
     /// Whether this URL is fetched through a proxy.
     pub(crate) fn is_proxied(&self, url: &Url) -> bool {
-        if self.proxies.is_empty() {
+        if self.proxies.is_empty() || self.all_excepted {
             return false;
         }
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {

@@ -24,7 +24,7 @@ impl Default for Retry {
             max_attempts: 5,
             base: Duration::from_millis(100),
             cap: Duration::from_secs(30),
-            retry_after_cap: Duration::from_secs(60),
+            retry_after_cap: Duration::from_mins(1),
         }
     }
 }
@@ -83,12 +83,15 @@ pub(crate) enum GaveUp<E> {
 /// Runs `attempt` until it succeeds, fails for good, or the tries are used up; returns at once when `stop` is cancelled.
 ///
 /// A try that is under way is dropped on stop: only for requests that may be repeated.
-pub(crate) async fn run<T, E>(
+pub(crate) async fn run<T, E, F>(
     retry: &Retry,
     mut jitter: impl FnMut() -> f64,
     stop: &CancellationToken,
-    mut attempt: impl AsyncFnMut() -> Result<T, Failure<E>>,
-) -> Result<T, GaveUp<E>> {
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, GaveUp<E>>
+where
+    F: Future<Output = Result<T, Failure<E>>>,
+{
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -181,9 +184,9 @@ mod tests {
             &retry,
             || 1.0,
             &stop,
-            async || {
+            || {
                 times.push(start.elapsed().as_millis());
-                failing(None, true)
+                async { failing(None, true) }
             },
         )
         .await;
@@ -206,13 +209,14 @@ mod tests {
                 &retry,
                 || 0.0,
                 &stop,
-                async || {
+                || {
                     tries += 1;
-                    if tries == 1 {
+                    let result = if tries == 1 {
                         failing(Some(asked), true)
                     } else {
                         Ok(())
-                    }
+                    };
+                    async { result }
                 },
             )
             .await;
@@ -228,7 +232,7 @@ mod tests {
             &Retry::default(),
             || 1.0,
             &stop,
-            async || failing(None, false),
+            || async { failing(None, false) },
         )
         .await;
         assert_eq!(
@@ -249,7 +253,7 @@ mod tests {
             ..Retry::default()
         };
         let (result, ()) = tokio::join!(
-            run(&asked, || 1.0, &stop, async || failing(Some(50), true)),
+            run(&asked, || 1.0, &stop, || async { failing(Some(50), true) }),
             async {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 stop.cancel();
@@ -257,7 +261,7 @@ mod tests {
         );
         assert_eq!(result, Err(GaveUp::Stopped { attempts: 1 }));
         assert_eq!(start.elapsed().as_secs(), 1);
-        let never = run(&asked, || 1.0, &stop, async || failing(None, true)).await;
+        let never = run(&asked, || 1.0, &stop, || async { failing(None, true) }).await;
         assert_eq!(never, Err(GaveUp::Stopped { attempts: 0 }));
     }
 }

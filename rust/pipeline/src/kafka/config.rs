@@ -139,6 +139,14 @@ impl Properties {
         Ok(complete)
     }
 
+    /// Checks everything that can be checked without a client: our rules, then each name and value by librdkafka.
+    pub fn check_producer(&self) -> Result<(), ConfigError> {
+        self.for_producer()?
+            .client_config()
+            .create_native_config()?;
+        Ok(())
+    }
+
     /// librdkafka's own configuration object.
     pub fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();

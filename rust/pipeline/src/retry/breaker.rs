@@ -1,9 +1,10 @@
 //! One circuit breaker per dependency: when it is down, one caller asks and the others wait.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 /// Transient failures in a row after which the breaker opens.
@@ -16,19 +17,21 @@ const PROBE_BASE: Duration = Duration::from_millis(250);
 /// Closed: everybody may try. Open: one probe at a time, with growing distance.
 #[derive(Debug)]
 pub struct Breaker {
-    failures: AtomicU32,
+    /// Failures in a row. The lock also orders the changes of `open`: a success and a failure at the same time must not
+    /// leave it open with nothing counted, which no later success would close.
+    failures: Mutex<u32>,
     successes: AtomicU64,
     open: watch::Sender<bool>,
-    probe: Mutex<()>,
+    probe: tokio::sync::Mutex<()>,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
         Self {
-            failures: AtomicU32::new(0),
+            failures: Mutex::new(0),
             successes: AtomicU64::new(0),
             open: watch::Sender::new(false),
-            probe: Mutex::new(()),
+            probe: tokio::sync::Mutex::new(()),
         }
     }
 }
@@ -60,10 +63,7 @@ impl Breaker {
 
     async fn turn(&self) {
         let _probing = self.probe.lock().await;
-        let failures = self
-            .failures
-            .load(Ordering::Relaxed)
-            .saturating_sub(OPEN_AFTER);
+        let failures = self.failures().saturating_sub(OPEN_AFTER);
         sleep(
             PROBE_BASE
                 .saturating_mul(1 << failures.min(8))
@@ -72,26 +72,35 @@ impl Breaker {
         .await;
     }
 
-    /// The dependency answered (a refusal is an answer too).
-    pub fn success(&self) {
+    /// The dependency answered (a refusal is an answer too). `closed` runs when this closed the breaker, before anybody
+    /// can open it again.
+    pub fn success(&self, closed: impl FnOnce()) {
         self.successes.fetch_add(1, Ordering::Relaxed);
-        if self.failures.load(Ordering::Relaxed) != 0 {
-            self.failures.store(0, Ordering::Relaxed);
-            self.open
-                .send_if_modified(|open| std::mem::replace(open, false));
+        let mut failures = self.failures();
+        *failures = 0;
+        if self
+            .open
+            .send_if_modified(|open| std::mem::replace(open, false))
+        {
+            closed();
         }
     }
 
-    /// The dependency did not answer. Returns true when this opened the breaker.
-    pub fn failure(&self) -> bool {
-        let failures = self
-            .failures
-            .fetch_add(1, Ordering::Relaxed)
-            .saturating_add(1);
-        failures >= OPEN_AFTER
+    /// The dependency did not answer. `opened` runs when this opened the breaker, before anybody can close it.
+    pub fn failure(&self, opened: impl FnOnce()) {
+        let mut failures = self.failures();
+        *failures = failures.saturating_add(1);
+        if *failures >= OPEN_AFTER
             && self
                 .open
                 .send_if_modified(|open| !std::mem::replace(open, true))
+        {
+            opened();
+        }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, u32> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the breaker is closed, at most until `deadline`; false when it is still open then.
@@ -112,10 +121,10 @@ mod tests {
     async fn an_open_breaker_lets_one_through_at_a_time() {
         let breaker = Arc::new(Breaker::default());
         for _ in 0..4 {
-            assert!(!breaker.failure());
+            breaker.failure(|| panic!("opened too early"));
         }
         breaker.permit().await;
-        assert!(breaker.failure());
+        breaker.failure(|| {});
         assert!(breaker.is_open());
 
         let start = Instant::now();
@@ -139,13 +148,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_success_lets_everybody_through() {
         let breaker = Arc::new(Breaker::default());
-        (0..6).for_each(|_| drop(breaker.failure()));
+        for _ in 0..6 {
+            breaker.failure(|| {});
+        }
         let waiting = tokio::spawn({
             let breaker = breaker.clone();
             async move { breaker.permit().await }
         });
         tokio::task::yield_now().await;
-        breaker.success();
+        breaker.success(|| {});
         waiting.await.unwrap();
         assert!(!breaker.is_open());
         assert_eq!(breaker.successes(), 1);
@@ -154,9 +165,35 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn probes_come_at_most_five_seconds_apart() {
         let breaker = Breaker::default();
-        (0..40).for_each(|_| drop(breaker.failure()));
+        for _ in 0..40 {
+            breaker.failure(|| {});
+        }
         let start = Instant::now();
         breaker.permit().await;
         assert_eq!(Instant::now() - start, PROBE_CAP);
+    }
+
+    /// Successes and failures from many threads: whatever their order, one success closes it.
+    #[test]
+    fn a_success_closes_it_whatever_happened_at_the_same_time() {
+        for _ in 0..200 {
+            let breaker = Breaker::default();
+            std::thread::scope(|scope| {
+                for thread in 0..4 {
+                    let breaker = &breaker;
+                    scope.spawn(move || {
+                        for _ in 0..20 {
+                            if thread % 2 == 0 {
+                                breaker.failure(|| {});
+                            } else {
+                                breaker.success(|| {});
+                            }
+                        }
+                    });
+                }
+            });
+            breaker.success(|| {});
+            assert!(!breaker.is_open());
+        }
     }
 }

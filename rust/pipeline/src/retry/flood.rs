@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 /// Configuration-like faults in a row after which the pipeline holds.
-pub const LIMIT: u32 = 200;
+pub(super) const LIMIT: u32 = 200;
 /// Time between two probes of a pipeline that holds.
-pub const PROBE_EVERY: Duration = Duration::from_secs(30);
+pub(super) const PROBE_EVERY: Duration = Duration::from_secs(30);
 
 /// What to do with a record that failed in a configuration-like way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +155,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_record_is_tried_every_thirty_seconds() {
         let gate = Arc::new(FloodGate::default());
-        (0..=LIMIT).for_each(|_| drop(gate.fault()));
+        for _ in 0..=LIMIT {
+            gate.fault();
+        }
         let start = tokio::time::Instant::now();
         let tasks: Vec<_> = (0..3)
             .map(|_| {

@@ -22,7 +22,7 @@ pub struct FetchStats {
     pub pages: u64,
     /// Records given.
     pub records: u64,
-    /// Requests sent, repeated ones included.
+    /// Requests begun, repeated ones included.
     pub requests: u64,
     /// Bytes of the pages, decompressed.
     pub bytes: u64,
@@ -121,6 +121,7 @@ impl HttpSource {
     }
 
     /// The same source at its first page. Shares the connections; the rate limit goes on from where this one is.
+    #[must_use]
     pub fn restarted(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
@@ -155,23 +156,21 @@ impl HttpSource {
             attempts,
         };
         let (bucket, requests) = (&mut self.bucket, &mut self.stats.requests);
-        let result = retry::run(&shared.retry, rand::random::<f64>, stop, async || {
-            if let Some(bucket) = bucket.as_mut() {
-                tokio::time::sleep_until(bucket.take(Instant::now())).await;
-            }
+        let result = retry::run(&shared.retry, rand::random::<f64>, stop, || {
+            let start = bucket.as_mut().map(|bucket| bucket.take(Instant::now()));
             *requests += 1;
-            shared.fetch(&url).await
+            shared.fetch(&url, start)
         })
         .await;
         let fetched = result.map_err(|gave_up| match gave_up {
             GaveUp::Stopped { attempts } => failed(FetchErrorKind::Stopped, attempts),
             GaveUp::Failed { error, attempts } => failed(error, attempts),
         })?;
-        let step = self
+        let next = self
             .walk
             .advance(fetched.records.len(), fetched.hash)
             .map_err(|detail| failed(FetchErrorKind::Paginator { detail }, 1))?;
-        if step == Step::End {
+        if next == Step::End {
             return Ok(None);
         }
         self.stats.pages += 1;
@@ -182,8 +181,15 @@ impl HttpSource {
 }
 
 impl Shared {
-    /// One try: request, status, decoding.
-    async fn fetch(&self, url: &Url) -> Result<Fetched, Failure<FetchErrorKind>> {
+    /// One try, not before `start`: request, status, decoding.
+    async fn fetch(
+        &self,
+        url: &Url,
+        start: Option<Instant>,
+    ) -> Result<Fetched, Failure<FetchErrorKind>> {
+        if let Some(start) = start {
+            tokio::time::sleep_until(start).await;
+        }
         let request = Request {
             method: Method::GET,
             url: url.clone(),
@@ -277,7 +283,7 @@ fn check_limits(config: &HttpSourceConfig) -> Result<(), Fault> {
         ("connect_timeout", config.connect_timeout),
         ("read_timeout", config.read_timeout),
     ] {
-        if duration.is_zero() || duration > Duration::from_secs(86_400) {
+        if duration.is_zero() || duration > Duration::from_hours(24) {
             return invalid(name, "must be above 0 and at most a day");
         }
     }

@@ -83,8 +83,8 @@ metrics! {
     WriteSeconds = "millstream_write_seconds", Histogram, Seconds, ["pipeline", "table"];
     /// Time from a record's Kafka timestamp to the acknowledgement of its last effect.
     EndToEndSeconds = "millstream_end_to_end_seconds", Histogram, Seconds, ["pipeline"];
-    /// Rows sent and not yet acknowledged.
-    InFlightRows = "millstream_in_flight_rows", Gauge, Count, ["pipeline"];
+    /// Records taken and not yet settled.
+    InFlightRecords = "millstream_in_flight_records", Gauge, Count, ["pipeline"];
     /// Bytes of records taken and not yet settled.
     InFlightBytes = "millstream_in_flight_bytes", Gauge, Bytes, ["pipeline"];
     /// Circuit breaker before the sink: 0 closed, 1 half-open, 2 open.

@@ -12,7 +12,9 @@ mod readiness;
 
 pub use metric::{Kind, Metric, Unit};
 pub use partition::PartitionTelemetry;
-pub use pipeline::{Breaker, CommitResult, Outcome, PipelineTelemetry, Rebalance, TableTelemetry};
+pub use pipeline::{
+    Breaker, CommitResult, Outcome, PipelineTelemetry, Progress, Rebalance, TableTelemetry,
+};
 pub use readiness::{Cause, Condition, ConditionReport, Report, State, Status};
 
 use families::Families;
@@ -58,7 +60,7 @@ impl Telemetry {
         &self.status
     }
 
-    /// All series in the OpenMetrics text format ([`Self::CONTENT_TYPE`]).
+    /// All series in the `OpenMetrics` text format ([`Self::CONTENT_TYPE`]).
     pub fn render(&self) -> String {
         self.families.render()
     }

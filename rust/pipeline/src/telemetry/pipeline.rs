@@ -7,6 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ pub struct PipelineTelemetry {
     offset_gap: Counter,
     topic_recreated: Counter,
     end_to_end: Histogram,
-    in_flight_rows: Gauge,
+    in_flight_records: Gauge,
     in_flight_bytes: Gauge,
     breaker: Gauge,
     assigned_partitions: Gauge,
@@ -102,6 +103,18 @@ pub struct PipelineTelemetry {
     rebalances: [Counter; 3],
     codes: Mutex<BTreeMap<String, Counter>>,
     tables: Mutex<BTreeMap<String, Arc<TableTelemetry>>>,
+    polls: AtomicU64,
+}
+
+/// What shows that a pipeline lives, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Rounds of the polling loop.
+    pub polls: u64,
+    /// Records settled.
+    pub settled: u64,
+    /// Records taken and not settled.
+    pub in_flight: u64,
 }
 
 impl PipelineTelemetry {
@@ -118,7 +131,7 @@ impl PipelineTelemetry {
             offset_gap: counter(Metric::OffsetGap),
             topic_recreated: counter(Metric::TopicRecreated),
             end_to_end: families.histogram(Metric::EndToEndSeconds, &[name]),
-            in_flight_rows: gauge(Metric::InFlightRows),
+            in_flight_records: gauge(Metric::InFlightRecords),
             in_flight_bytes: gauge(Metric::InFlightBytes),
             breaker: gauge(Metric::Breaker),
             assigned_partitions: gauge(Metric::AssignedPartitions),
@@ -129,6 +142,7 @@ impl PipelineTelemetry {
                 .map(|kind| families.counter(Metric::Rebalances, &[name, kind])),
             codes: Mutex::default(),
             tables: Mutex::default(),
+            polls: AtomicU64::new(0),
             families,
         }
     }
@@ -147,6 +161,20 @@ impl PipelineTelemetry {
     /// A record was settled. Exactly once per received record.
     pub fn settled(&self, outcome: Outcome) {
         self.records[outcome as usize].inc();
+    }
+
+    /// The polling loop came round.
+    pub fn polled(&self) {
+        self.polls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What a watchdog compares.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            polls: self.polls.load(Ordering::Relaxed),
+            settled: self.records.iter().map(Counter::get).sum(),
+            in_flight: u64::try_from(self.in_flight_records.get()).unwrap_or(0),
+        }
     }
 
     /// Records settled so far with this outcome.
@@ -193,9 +221,9 @@ impl PipelineTelemetry {
         self.end_to_end.observe(since_record.as_secs_f64());
     }
 
-    /// What is sent and not acknowledged (rows), taken and not settled (bytes).
-    pub fn set_in_flight(&self, rows: usize, bytes: usize) {
-        self.in_flight_rows.set(clamp(rows));
+    /// What is taken and not settled: records, and their bytes.
+    pub fn set_in_flight(&self, records: usize, bytes: usize) {
+        self.in_flight_records.set(clamp(records));
         self.in_flight_bytes.set(clamp(bytes));
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
+use tracing::{info, warn};
 
 /// Why something is waited for. It decides the exit code when the wait is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -46,6 +47,8 @@ pub enum State {
 struct Entry {
     state: State,
     since: SystemTime,
+    /// A log line said that it is not fine.
+    said: bool,
 }
 
 #[derive(Debug, Default)]
@@ -113,6 +116,7 @@ impl Status {
                     reason: "not tried yet".to_owned(),
                 },
                 since,
+                said: false,
             });
         });
         Condition {
@@ -157,6 +161,13 @@ impl Status {
                 State::Ok | State::Degraded { .. } => None,
             });
         waiting.collect()
+    }
+
+    /// Whether any condition is not fine.
+    pub fn troubled(&self) -> bool {
+        let inner = self.lock();
+        let mut states = inner.conditions.values().map(|entry| &entry.state);
+        inner.draining || states.any(|state| *state != State::Ok)
     }
 
     /// The whole picture.
@@ -248,21 +259,32 @@ impl Condition {
         });
     }
 
-    /// Sets the state. Returns whether its kind changed, which is when a log line is due; a new reason of the same
-    /// kind keeps the time it began.
-    pub fn set(&self, state: State) -> bool {
+    /// Sets the state; a new reason of the same kind keeps the time it began. The first line of each change is logged.
+    pub fn set(&self, state: State) {
         let now = (self.status.clock)();
-        let mut changed = false;
+        let shown = state.clone();
+        let mut said = None;
         self.status.change(|inner| {
             if let Some(entry) = inner.conditions.get_mut(&self.name) {
-                changed = std::mem::discriminant(&entry.state) != std::mem::discriminant(&state);
+                let changed =
+                    std::mem::discriminant(&entry.state) != std::mem::discriminant(&state);
                 if changed {
                     entry.since = now;
                 }
+                if changed || !entry.said {
+                    said = Some(entry.said);
+                }
+                entry.said = state != State::Ok;
                 entry.state = state;
             }
         });
-        changed
+        let condition = self.name.as_str();
+        match (said, shown) {
+            (Some(_), State::Waiting { reason, .. }) => warn!(condition, "waiting: {reason}"),
+            (Some(_), State::Degraded { reason }) => warn!(condition, "{reason}"),
+            (Some(true), State::Ok) => info!(condition, "fine again"),
+            _ => {}
+        }
     }
 
     /// Takes the condition out of the report.

@@ -170,16 +170,17 @@ fn a_removed_condition_holds_nothing_back() {
 }
 
 #[test]
-fn set_tells_whether_the_kind_of_state_changed() {
+fn trouble_is_anything_that_is_not_fine() {
     let telemetry = Telemetry::new("1", clock);
     let kafka = telemetry.status().condition("kafka");
-    let waiting = |reason: &str| State::Waiting {
-        cause: Cause::Unavailable,
-        reason: reason.to_owned(),
-    };
-    assert!(kafka.set(State::Ok));
-    assert!(kafka.set(waiting("down")));
-    assert!(!kafka.set(waiting("still down")));
+    assert!(telemetry.status().troubled());
+    kafka.ok();
+    assert!(!telemetry.status().troubled());
+    kafka.degraded("slow");
+    assert!(telemetry.status().troubled() && telemetry.status().waiting().is_empty());
+    kafka.ok();
+    telemetry.status().draining();
+    assert!(telemetry.status().troubled());
 }
 
 #[test]

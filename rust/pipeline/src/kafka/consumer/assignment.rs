@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -9,7 +10,7 @@ use crate::kafka::offsets::{Outcome, SettledOffsets, Storable};
 use crate::kafka::stamp::WriteStamp;
 use crate::telemetry::PartitionTelemetry;
 
-/// A record that ended; `None` when its handler gave up because the process stops.
+/// A record that ended; `None` when its handler did not survive it, which is a fault of ours.
 #[derive(Debug)]
 pub(super) struct Completion {
     pub(super) partition: usize,
@@ -23,11 +24,19 @@ pub(super) struct Partition {
     pub(super) topic: Arc<str>,
     pub(super) id: i32,
     pub(super) stamp: WriteStamp,
+    /// The clock as a stamp, for `write_timestamp = "now"`.
+    pub(super) clock: WriteStamp,
     pub(super) offsets: SettledOffsets,
     /// The next offset that we expect to read.
     pub(super) position: i64,
     /// Paused because too much waits for its lowest record.
     pub(super) ahead_paused: bool,
+    /// How far the last write stamp was ahead of its record's timestamp.
+    pub(super) stamp_ahead: Duration,
+    /// Records below this were read before, in an earlier assignment.
+    pub(super) seen_to: i64,
+    /// A record was read since the assignment.
+    pub(super) started: bool,
     /// The offset that a commit was last sent for.
     pub(super) sent: i64,
     pub(super) telemetry: PartitionTelemetry,
@@ -40,10 +49,17 @@ pub(super) struct Assignment {
     partitions: HashMap<usize, Partition>,
     by_name: HashMap<(Arc<str>, i32), usize>,
     next_key: usize,
+    /// Where earlier assignments of this process stopped reading.
+    seen_to: HashMap<(Arc<str>, i32), i64>,
+    broken: bool,
 }
 
 impl Assignment {
-    pub(super) fn insert(&mut self, partition: Partition) -> usize {
+    pub(super) fn insert(&mut self, mut partition: Partition) -> usize {
+        partition.seen_to = self
+            .seen_to
+            .remove(&(partition.topic.clone(), partition.id))
+            .unwrap_or(partition.seen_to);
         let key = self.next_key;
         self.next_key += 1;
         self.by_name
@@ -54,7 +70,10 @@ impl Assignment {
 
     pub(super) fn remove(&mut self, topic: &str, id: i32) -> Option<Partition> {
         let key = self.by_name.remove(&(Arc::from(topic), id))?;
-        self.partitions.remove(&key)
+        let partition = self.partitions.remove(&key)?;
+        self.seen_to
+            .insert((partition.topic.clone(), id), partition.position);
+        Some(partition)
     }
 
     pub(super) fn key(&self, topic: &Arc<str>, id: i32) -> Option<usize> {
@@ -89,6 +108,7 @@ impl Assignment {
         metadata.lw = partition.stamp.last();
         partition.offsets = SettledOffsets::resume(offset, metadata);
         partition.position = offset;
+        partition.seen_to = offset;
         partition.sent = -1;
         Some(self.insert(partition))
     }
@@ -97,9 +117,15 @@ impl Assignment {
         let Some(partition) = self.partitions.get_mut(&completion.partition) else {
             return;
         };
-        if let Some(outcome) = completion.outcome {
-            partition.offsets.settle(completion.offset, outcome);
+        match completion.outcome {
+            Some(outcome) => partition.offsets.settle(completion.offset, outcome),
+            None => self.broken = true,
         }
+    }
+
+    /// Whether a record's handler did not survive it.
+    pub(super) fn broken(&self) -> bool {
+        self.broken
     }
 
     /// Commits that move something; marks them as sent.

@@ -1,5 +1,6 @@
 //! The callbacks of the consuming client. They run on the polling thread, inside `poll` and `close`.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::bindings::rd_kafka_resp_err_t as RespErr;
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -15,6 +16,10 @@ use tracing::{error, info, warn};
 
 use super::assignment::{self, Assignment, Completion, Partition};
 use super::client::{ConsumerConfig, REVOKE_DRAIN, StartPosition};
+use super::committed::{self, CommittedOffset};
+use super::committer::commit;
+use super::ends;
+use super::record::Record;
 use crate::kafka::offsets::{Committed, Metadata, SettledOffsets, UnknownVersion};
 use crate::kafka::stamp::WriteStamp;
 use crate::telemetry::{Cause, CommitResult, Condition, PipelineTelemetry, Rebalance};
@@ -27,18 +32,33 @@ pub(super) struct Context {
     pub(super) config: ConsumerConfig,
     pub(super) assignment: Mutex<Assignment>,
     pub(super) completions: Mutex<Receiver<Completion>>,
+    /// Records that were read and wait for room, by the key of their partition.
+    pub(super) held: Mutex<VecDeque<(usize, Record)>>,
     pub(super) telemetry: Arc<PipelineTelemetry>,
     pub(super) kafka: Condition,
     /// Everything is paused because the sink does not take more; new partitions are paused too.
     pub(super) all_paused: AtomicBool,
-    /// A commit is under way.
-    pub(super) committing: AtomicBool,
-    /// Set by the owner when the process stops.
+    /// Set by the owner when the process stops; shared by all pipelines.
     pub(super) stopping: Arc<AtomicBool>,
+    /// This pipeline stops by itself.
+    pub(super) ending: AtomicBool,
+    /// A configuration fault of the topics or rights that Kafka told once.
+    pub(super) fault: Mutex<Option<KafkaFault>>,
+    /// The group gave us partitions, or none, at least once.
+    pub(super) joined: AtomicBool,
     /// True while the sink cannot be reached: then there is no use in draining.
     pub(super) sink_down: Box<dyn Fn() -> bool + Send + Sync>,
     /// A commit by a newer build was found; the pipeline ends.
     pub(super) refused: Mutex<Option<UnknownVersion>>,
+}
+
+/// What Kafka tells once and does not take back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KafkaFault {
+    /// A topic is missing. Its metadata says when it is there.
+    Topic,
+    /// A right is missing. The next record says that it was given.
+    Rights,
 }
 
 /// Takes a lock; a panic elsewhere does not make the state behind it wrong.
@@ -64,8 +84,8 @@ impl ClientContext for Context {
             .brokers
             .values()
             .any(|broker| broker.state == "UP");
-        if up && lock(&self.assignment).len() > 0 {
-            self.kafka.ok();
+        if up && self.joined.load(Ordering::Relaxed) {
+            self.fine();
         }
         for partition in lock(&self.assignment).iter() {
             let found = statistics
@@ -79,6 +99,9 @@ impl ClientContext for Context {
             }
             partition.telemetry.set_committed(partition.sent.max(0));
             partition.telemetry.set_position(partition.position);
+            partition
+                .telemetry
+                .set_write_stamp_ahead(partition.stamp_ahead);
         }
     }
 }
@@ -102,25 +125,46 @@ impl ConsumerContext for Context {
             warn!(%error, "rebalance: the client refused; the group tries again");
         }
     }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        self.committing.store(false, Ordering::Relaxed);
-        match result {
-            Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {
-                self.telemetry.committed(CommitResult::Ok)
-            }
-            Err(error) => self.commit_failed(&error),
-        }
-    }
 }
 
 impl Context {
+    /// Whether the process or this pipeline stops.
+    pub(super) fn stops(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed) || self.ending.load(Ordering::Relaxed)
+    }
+
+    /// Kafka answers; what is wrong with a topic or a right stands until that is mended.
+    pub(super) fn fine(&self) {
+        if lock(&self.fault).is_none() {
+            self.kafka.ok();
+        }
+    }
+
+    /// A fault of the configuration is gone.
+    pub(super) fn mended(&self, fault: KafkaFault) {
+        let mut held = lock(&self.fault);
+        if *held == Some(fault) {
+            *held = None;
+            self.kafka.ok();
+        }
+    }
+
+    /// Kafka cannot be reached: before the first assignment nothing works without it, later it comes back.
+    fn unreachable(&self, reason: String) {
+        if self.joined.load(Ordering::Relaxed) {
+            self.kafka.degraded(reason);
+        } else {
+            self.kafka.waiting(Cause::Unavailable, reason);
+        }
+    }
+
     /// Errors between polls: a missing topic and a broker that is away are reasons to wait, not to stop.
     pub(super) fn note_error(&self, error: &KafkaError, reason: &str) {
         use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
                 let topics = self.config.topics.join(", ");
+                *lock(&self.fault) = Some(KafkaFault::Topic);
                 self.kafka.waiting(
                     Cause::Configuration,
                     format!("a topic of {topics} does not exist; create it"),
@@ -132,21 +176,28 @@ impl Context {
                 | Code::SaslAuthenticationFailed
                 | Code::Authentication,
             ) => {
+                *lock(&self.fault) = Some(KafkaFault::Rights);
                 self.kafka.waiting(
                     Cause::Configuration,
                     format!("Kafka refuses us: {reason}; check rights and credentials"),
                 );
             }
             Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::OperationTimedOut) => {
-                self.kafka.degraded(
-                    "no broker can be reached; waiting for one of kafka.bootstrap_servers",
+                self.unreachable(
+                    "no broker can be reached; waiting for one of kafka.bootstrap_servers"
+                        .to_owned(),
                 );
             }
             _ => warn!(%error, reason, "Kafka client"),
         }
     }
 
-    fn commit_failed(&self, error: &KafkaError) {
+    /// Notes how a commit ended.
+    pub(super) fn commit_ended(&self, result: &KafkaResult<()>) {
+        let Err(error) = result else {
+            self.telemetry.committed(CommitResult::Ok);
+            return;
+        };
         self.telemetry.committed(CommitResult::Failed);
         // What was sent may not be there: send it again with the next commit.
         for partition in lock(&self.assignment).iter_mut() {
@@ -160,12 +211,12 @@ impl Context {
         loop {
             match question() {
                 Ok(answer) => return Some(answer),
-                Err(error) if self.stopping.load(Ordering::Relaxed) => {
+                Err(error) if self.stops() => {
                     warn!(%error, what, "given up: stopping");
                     return None;
                 }
                 Err(error) => {
-                    self.kafka.degraded(format!("asking for {what}: {error}"));
+                    self.unreachable(format!("asking for {what}: {error}"));
                     std::thread::sleep(Duration::from_millis(200));
                 }
             }
@@ -175,19 +226,28 @@ impl Context {
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
         self.telemetry.rebalanced(Rebalance::Assigned);
         if list.count() == 0 {
+            // A member without partitions stands by for those that have some.
+            self.joined.store(true, Ordering::Relaxed);
+            self.fine();
             return consumer.incremental_assign(list);
         }
         let Some(committed) = self.ask("committed offsets", || {
-            consumer.committed_offsets(list.clone(), ASK)
+            committed::ask(consumer, list.clone(), ASK)
         }) else {
             return consumer.incremental_assign(list);
         };
+        let mut known_group = None;
         let mut positions = TopicPartitionList::new();
         let mut initial = TopicPartitionList::new();
-        for element in committed.elements() {
-            let (topic, id) = (element.topic().to_owned(), element.partition());
+        for CommittedOffset {
+            topic,
+            partition: id,
+            offset,
+            metadata,
+        } in committed::read(&committed)
+        {
             let Some((position, metadata, fresh)) =
-                self.start(consumer, &topic, id, element.offset(), element.metadata())
+                self.start(consumer, &topic, id, offset, &metadata, &mut known_group)
             else {
                 continue;
             };
@@ -201,22 +261,31 @@ impl Context {
                 topic: Arc::from(topic),
                 id,
                 stamp: WriteStamp::after(metadata.lw),
+                clock: WriteStamp::after(0),
                 offsets,
                 position,
                 ahead_paused: false,
+                stamp_ahead: Duration::ZERO,
+                seen_to: position,
+                started: false,
                 sent: position,
                 telemetry,
             });
         }
         info!(partitions = positions.count(), "partitions assigned");
         consumer.incremental_assign(&positions)?;
+        // librdkafka keeps a partition's pause over revoke and assign.
         if self.all_paused.load(Ordering::Relaxed) {
             consumer.pause(&positions)?;
+        } else {
+            consumer.resume(&positions)?;
         }
         if initial.count() > 0 {
-            consumer.commit(&initial, CommitMode::Async)?;
+            // At once, so that `latest` means the same place after a crash; a failure sends it again with the next commit.
+            self.commit_ended(&commit(consumer, &initial));
         }
-        self.kafka.ok();
+        self.joined.store(true, Ordering::Relaxed);
+        self.fine();
         Ok(())
     }
 
@@ -228,6 +297,7 @@ impl Context {
         id: i32,
         offset: Offset,
         metadata: &str,
+        known_group: &mut Option<bool>,
     ) -> Option<(i64, Metadata, bool)> {
         let hash = &self.config.program_hash;
         if let Offset::Offset(offset) = offset {
@@ -254,28 +324,42 @@ impl Context {
         })?;
         let position = match self.config.start {
             StartPosition::Earliest => low,
-            StartPosition::Latest => high,
+            StartPosition::Latest => {
+                // A partition that came to a group that has run before is new: all of it came between.
+                let known = match *known_group {
+                    Some(known) => known,
+                    None => self.ask("the group's commits", || ends::has_commits(consumer))?,
+                };
+                *known_group = Some(known);
+                if known { low } else { high }
+            }
         };
         Some((position, Metadata::new(position, 0, hash), true))
     }
 
-    fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+    fn revoke(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        revoked: &TopicPartitionList,
+    ) -> KafkaResult<()> {
         let lost = consumer.assignment_lost();
         self.telemetry.rebalanced(if lost {
             Rebalance::Lost
         } else {
             Rebalance::Revoked
         });
-        let names: Vec<_> = list
+        let names: Vec<_> = revoked
             .elements()
             .iter()
             .map(|element| (element.topic().to_owned(), element.partition()))
             .collect();
+        let held = self.drop_held(&names);
         if !lost {
             self.drain(
                 &names,
+                held,
                 Instant::now()
-                    + if self.stopping.load(Ordering::Relaxed) {
+                    + if self.stops() {
                         self.config.drain
                     } else {
                         REVOKE_DRAIN
@@ -289,30 +373,41 @@ impl Context {
             }
         }
         if !lost && commits.count() > 0 {
-            match consumer.commit(&commits, CommitMode::Sync) {
-                Ok(()) => self.telemetry.committed(CommitResult::Ok),
-                Err(error) => {
-                    self.telemetry.committed(CommitResult::Failed);
-                    warn!(%error, "commit of revoked partitions failed; their records come again, none is lost");
-                }
-            }
+            self.commit_ended(&commit(consumer, &commits));
         }
         info!(partitions = names.len(), lost, "partitions revoked");
-        consumer.incremental_unassign(list)
+        consumer.incremental_unassign(revoked)
     }
 
-    /// Waits for the records in flight of these partitions, until `deadline` or while the sink answers.
-    pub(super) fn drain(&self, names: &[(String, i32)], deadline: Instant) {
+    /// Drops records of these partitions that were not started: they are read again by the next owner. Returns how many.
+    fn drop_held(&self, names: &[(String, i32)]) -> usize {
+        let mut held = lock(&self.held);
+        let before = held.len();
+        held.retain(|(_, record)| {
+            !names
+                .iter()
+                .any(|(topic, id)| **topic == *record.topic && *id == record.partition)
+        });
+        before - held.len()
+    }
+
+    /// Waits for the records in flight of these partitions (all but `held`, which were never started), until `deadline` or
+    /// while the sink answers.
+    fn drain(&self, names: &[(String, i32)], held: usize, deadline: Instant) {
         let completions = lock(&self.completions);
         loop {
-            let waiting = lock(&self.assignment).iter().any(|partition| {
-                partition.offsets.ahead() > 0
-                    && names
-                        .iter()
-                        .any(|(topic, id)| **topic == *partition.topic && *id == partition.id)
-            });
+            let ours = |partition: &&Partition| {
+                names
+                    .iter()
+                    .any(|(topic, id)| **topic == *partition.topic && *id == partition.id)
+            };
+            let waiting: usize = lock(&self.assignment)
+                .iter()
+                .filter(ours)
+                .map(|partition| partition.offsets.ahead())
+                .sum();
             let left = deadline.saturating_duration_since(Instant::now());
-            if !waiting || left.is_zero() || (self.sink_down)() {
+            if waiting <= held || left.is_zero() || (self.sink_down)() {
                 return;
             }
             if let Ok(completion) = completions.recv_timeout(left.min(Duration::from_millis(50))) {

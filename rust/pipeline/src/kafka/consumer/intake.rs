@@ -12,6 +12,7 @@ const UNIT: usize = 256;
 pub(super) struct Intake {
     rows: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    max_rows: usize,
     max_units: u32,
 }
 
@@ -25,11 +26,22 @@ pub(super) struct Room {
 impl Intake {
     pub(super) fn new(rows: usize, bytes: usize) -> Self {
         let max_units = u32::try_from((bytes / UNIT).max(1)).unwrap_or(u32::MAX);
+        let max_rows = rows.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            rows: Arc::new(Semaphore::new(rows.clamp(1, Semaphore::MAX_PERMITS))),
+            rows: Arc::new(Semaphore::new(max_rows)),
             bytes: Arc::new(Semaphore::new(max_units as usize)),
+            max_rows,
             max_units,
         }
+    }
+
+    /// Records that hold room, and about how many bytes they hold.
+    pub(super) fn in_flight(&self) -> (usize, usize) {
+        let units = (self.max_units as usize).saturating_sub(self.bytes.available_permits());
+        (
+            self.max_rows.saturating_sub(self.rows.available_permits()),
+            units * UNIT,
+        )
     }
 
     /// Room for a record of `size` bytes, if there is any. One larger than the whole bound waits until it is alone.
@@ -57,6 +69,7 @@ mod tests {
         assert!(intake.try_take(600).is_none());
         let second = intake.try_take(100).unwrap();
         assert!(intake.try_take(1).is_none());
+        assert_eq!(intake.in_flight(), (2, 1024));
         drop((first, second));
         assert!(intake.try_take(1 << 40).is_some());
     }

@@ -5,11 +5,18 @@
 
 mod assignment;
 mod client;
+pub mod committed;
+mod committer;
 mod context;
+mod ends;
+mod handler;
+mod headers;
 mod intake;
 mod poll;
 mod record;
 
 pub use client::{ConsumerConfig, StartPosition, client_config};
-pub use poll::{Ended, Handler, run};
+pub use handler::{Ended, Handler};
+pub use headers::RecordHeaders;
+pub use poll::run;
 pub use record::Record;

@@ -1,14 +1,13 @@
 //! The polling thread.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::Offset;
@@ -17,10 +16,12 @@ use tracing::{error, info, warn};
 
 use super::assignment::{self, Assignment, Completion};
 use super::client::ConsumerConfig;
-use super::context::{Context, lock, now_ms};
+use super::committer::{Committer, commit};
+use super::context::{Context, KafkaFault, lock, now_ms};
+use super::ends::{self, Ends};
+use super::handler::{Ended, Handler, Report};
 use super::intake::Intake;
 use super::record::Record;
-use crate::kafka::offsets::{Outcome, UnknownVersion};
 use crate::telemetry::{Condition, PipelineTelemetry};
 
 /// How often commits are sent when something moved.
@@ -30,47 +31,16 @@ const POLL: Duration = Duration::from_millis(100);
 /// After this long without room all partitions are paused, and polling goes on.
 const PAUSE_AFTER: Duration = Duration::from_secs(1);
 
-/// What becomes of a record.
-pub trait Handler: Send + Sync + 'static {
-    /// Sees one record through to its end: its effects acknowledged, its dead letter acknowledged, or filtered.
-    /// Waits as long as that takes. `None`: given up because the process stops; the record is not settled.
-    fn handle(
-        self: Arc<Self>,
-        record: Record,
-    ) -> impl Future<Output = Option<Outcome>> + Send + 'static;
-
-    /// Whether the sink cannot be reached at the moment.
-    fn sink_down(&self) -> bool;
-}
-
-/// How a pipeline's reading ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// Stopped or at the end: everything that was read is settled and committed.
-    Clean,
-    /// Stopped at the deadline with records in flight; they come again after the next start.
-    Undrained {
-        /// Records that were not settled.
-        records: usize,
-    },
-    /// The commit metadata is of a newer build.
-    Refused(UnknownVersion),
-    /// The client cannot go on.
-    Fatal(String),
-}
-
 struct Poll<H> {
-    consumer: BaseConsumer<Context>,
+    /// Dropped before the consumer: closing it belongs to this thread.
+    committer: Committer,
+    consumer: Arc<BaseConsumer<Context>>,
     handler: Arc<H>,
     runtime: Handle,
     intake: Intake,
     done: Sender<Completion>,
-    /// Records that were read and wait for room.
-    held: VecDeque<(usize, Record)>,
     held_since: Option<Instant>,
     topics: HashMap<String, Arc<str>>,
-    /// With `until_end`: where each partition ended when we started.
-    ends: HashMap<(String, i32), i64>,
 }
 
 /// Reads until `stopping` is set or, with `until_end`, until everything that was there is settled. Blocks its thread.
@@ -88,11 +58,14 @@ pub fn run<H: Handler>(
     let context = Context {
         assignment: Mutex::new(Assignment::default()),
         completions: Mutex::new(completions),
+        held: Mutex::new(VecDeque::new()),
         telemetry,
         kafka,
         all_paused: AtomicBool::new(false),
-        committing: AtomicBool::new(false),
         stopping,
+        ending: AtomicBool::new(false),
+        fault: Mutex::new(None),
+        joined: AtomicBool::new(false),
         sink_down: Box::new(move || down.sink_down()),
         refused: Mutex::new(None),
         config,
@@ -101,7 +74,7 @@ pub fn run<H: Handler>(
         context.config.max_in_flight,
         context.config.max_in_flight_bytes,
     );
-    let consumer: BaseConsumer<Context> = client.create_with_context(context)?;
+    let consumer: Arc<BaseConsumer<Context>> = Arc::new(client.create_with_context(context)?);
     let topics: Vec<_> = consumer
         .context()
         .config
@@ -110,15 +83,16 @@ pub fn run<H: Handler>(
         .map(String::as_str)
         .collect();
     consumer.subscribe(&topics)?;
+    let committer = Committer::start(consumer.clone())
+        .map_err(|error| KafkaError::ClientCreation(format!("a thread for commits: {error}")))?;
     let mut poll = Poll {
+        committer,
         handler,
         runtime,
         intake,
         done,
-        held: VecDeque::new(),
         held_since: None,
         topics: HashMap::new(),
-        ends: HashMap::new(),
         consumer,
     };
     Ok(poll.run())
@@ -130,19 +104,32 @@ impl<H: Handler> Poll<H> {
     }
 
     fn run(&mut self) -> Ended {
-        if self.context().config.until_end && !self.note_ends() {
-            return Ended::Clean;
-        }
+        let ends = match self
+            .context()
+            .config
+            .until_end
+            .then(|| Ends::ask(&self.consumer))
+        {
+            Some(None) => return Ended::BeforeEnd,
+            asked => asked.flatten(),
+        };
         let mut last_commit = Instant::now();
         loop {
-            if self.context().stopping.load(Ordering::Relaxed) {
-                return self.stop();
+            if self.context().stops() {
+                return match self.stop() {
+                    Ended::Clean if ends.is_some() => Ended::BeforeEnd,
+                    ended => ended,
+                };
             }
             if let Some(unknown) = lock(&self.context().refused).take() {
                 error!(%unknown, "the committed offsets cannot be used");
                 return Ended::Refused(unknown);
             }
+            self.context().telemetry.polled();
             self.take_completions();
+            if lock(&self.context().assignment).broken() {
+                return Ended::Fatal("a record could not be seen through to its end".to_owned());
+            }
             self.admit_held();
             if let Some(fatal) = self.poll_once() {
                 return Ended::Fatal(fatal);
@@ -150,8 +137,13 @@ impl<H: Handler> Poll<H> {
             if last_commit.elapsed() >= COMMIT_EVERY {
                 last_commit = Instant::now();
                 self.limit_ahead();
+                self.report();
+                ends::look_for_topics(&self.consumer);
                 self.commit();
-                if self.context().config.until_end && self.at_end() {
+                if ends
+                    .as_ref()
+                    .is_some_and(|ends| ends.passed(&lock(&self.context().assignment)))
+                {
                     info!("everything that was there at the start is settled");
                     return self.stop();
                 }
@@ -161,7 +153,9 @@ impl<H: Handler> Poll<H> {
 
     /// One poll, or a wait for room while records are held and nothing is paused yet.
     fn poll_once(&mut self) -> Option<String> {
-        if !self.held.is_empty() && !self.context().all_paused.load(Ordering::Relaxed) {
+        if !lock(&self.context().held).is_empty()
+            && !self.context().all_paused.load(Ordering::Relaxed)
+        {
             let completion = lock(&self.context().completions).recv_timeout(POLL);
             if let Ok(completion) = completion {
                 lock(&self.context().assignment).complete(&completion);
@@ -172,6 +166,11 @@ impl<H: Handler> Poll<H> {
             None => None,
             Some(Ok(message)) => Self::read(&self.consumer, &mut self.topics, &message),
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => return Some(code.to_string()),
+            // librdkafka goes on behind a batch that it cannot read, and what was in it would count as a gap. A new start
+            // fetches it again: bits that flipped on the way are whole then.
+            Some(Err(KafkaError::MessageConsumption(
+                code @ (RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::BadCompression),
+            ))) => return Some(format!("a batch of records cannot be read: {code}")),
             Some(Err(error)) => {
                 self.context().note_error(&error, &error.to_string());
                 None
@@ -207,31 +206,47 @@ impl<H: Handler> Poll<H> {
         }
         let partition = assignment.get_mut(key)?;
         if offset > partition.position {
-            context
-                .telemetry
-                .offset_gap(u64::try_from(offset - partition.position).unwrap_or(0));
+            let gap = u64::try_from(offset - partition.position).unwrap_or(0);
+            context.telemetry.offset_gap(gap);
+            if !partition.started {
+                let from = partition.position;
+                warn!(topic = %topic, partition = message.partition(), from, to = offset, gap,
+                    "no records between the committed offset and the first one there: compacted, or deleted by retention before they were read");
+            }
         }
+        if offset < partition.seen_to {
+            context.telemetry.redelivered(1);
+        }
+        partition.started = true;
         partition.position = offset + 1;
-        let stamp = partition
-            .stamp
-            .next(message.timestamp().to_millis().unwrap_or(0), now_ms());
+        let timestamp = message.timestamp().to_millis().unwrap_or(0);
+        let now = now_ms();
+        let stamp = partition.stamp.next(timestamp, now);
+        let read_stamp = partition.clock.next(now, now).unwrap_or(i64::MAX);
+        if let Ok(stamp) = stamp {
+            let ahead = stamp - timestamp.max(0).saturating_mul(1000);
+            partition.stamp_ahead = Duration::from_micros(u64::try_from(ahead).unwrap_or(0));
+        }
         partition.offsets.read(offset, partition.stamp.last());
-        let record = Record::copy(message, topic, stamp);
+        let record = Record::copy(message, topic, stamp, read_stamp);
+        context.mended(KafkaFault::Rights);
         context.telemetry.received(record.size());
         #[cfg(feature = "fault-commit-before-acknowledgement")]
-        partition.offsets.settle(offset, Outcome::Stored);
+        partition
+            .offsets
+            .settle(offset, crate::kafka::offsets::Outcome::Stored);
         Some((key, record))
     }
 
     /// Starts a record's handling if there is room, else holds it.
     fn admit(&mut self, key: usize, record: Record) {
-        if !self.held.is_empty() {
-            self.held.push_back((key, record));
-            return;
-        }
-        if let Some(record) = self.start(key, record) {
+        let context = self.consumer.context().clone();
+        let mut held = lock(&context.held);
+        if !held.is_empty() {
+            held.push_back((key, record));
+        } else if let Some(record) = self.start(key, record) {
             self.held_since = Some(Instant::now());
-            self.held.push_back((key, record));
+            held.push_back((key, record));
         }
     }
 
@@ -240,33 +255,36 @@ impl<H: Handler> Poll<H> {
         let Some(room) = self.intake.try_take(record.size()) else {
             return Some(record);
         };
-        let offset = record.offset;
-        let done = self.done.clone();
+        let report = Report {
+            done: self.done.clone(),
+            partition: key,
+            offset: record.offset,
+            outcome: None,
+        };
         let handling = self.handler.clone().handle(record);
         self.runtime.spawn(async move {
             let outcome = handling.await;
             drop(room);
-            // The receiver is gone only when the pipeline has ended.
-            let _ = done.send(Completion {
-                partition: key,
-                offset,
-                outcome,
-            });
+            report.ended(outcome);
         });
         None
     }
 
     /// Admits held records as room allows; pauses all partitions when there was none for a second.
     fn admit_held(&mut self) {
-        while let Some((key, record)) = self.held.pop_front() {
+        let context = self.consumer.context().clone();
+        let mut held = lock(&context.held);
+        while let Some((key, record)) = held.pop_front() {
             if let Some(record) = self.start(key, record) {
-                self.held.push_front((key, record));
+                held.push_front((key, record));
                 break;
             }
             self.held_since = Some(Instant::now());
         }
-        let paused = self.context().all_paused.load(Ordering::Relaxed);
-        if self.held.is_empty() {
+        let empty = held.is_empty();
+        drop(held);
+        let paused = context.all_paused.load(Ordering::Relaxed);
+        if empty {
             self.held_since = None;
             if paused {
                 self.set_paused(false);
@@ -290,9 +308,6 @@ impl<H: Handler> Poll<H> {
                 .filter(|partition| pause || !partition.ahead_paused)
                 .map(|partition| (&*partition.topic, partition.id)),
         );
-        context
-            .telemetry
-            .set_partitions(assignment.len(), if pause { assignment.len() } else { 0 });
         drop(assignment);
         let result = if pause {
             self.consumer.pause(&list)
@@ -344,110 +359,93 @@ impl<H: Handler> Poll<H> {
         }
     }
 
-    fn commit(&self) {
+    /// Sets the gauges that change with every record once a second.
+    fn report(&self) {
         let context = self.context();
-        if context.committing.load(Ordering::Relaxed) {
-            return;
+        let (records, bytes) = self.intake.in_flight();
+        context.telemetry.set_in_flight(records, bytes);
+        let assignment = lock(&context.assignment);
+        let paused = if context.all_paused.load(Ordering::Relaxed) {
+            assignment.len()
+        } else {
+            let ahead = assignment.iter();
+            ahead.filter(|partition| partition.ahead_paused).count()
+        };
+        context.telemetry.set_partitions(assignment.len(), paused);
+    }
+
+    /// Sends a commit of what moved, unless the last one is still under way.
+    fn commit(&mut self) {
+        if let Some(result) = self.committer.ended() {
+            self.consumer.context().commit_ended(&result);
         }
-        let Some(list) = lock(&context.assignment).commits(false) else {
+        self.pass_markers();
+        if self.committer.idle()
+            && let Some(list) = lock(&self.consumer.context().assignment).commits(false)
+        {
+            self.committer.send(list);
+        }
+    }
+
+    /// The client's own position also passes transaction markers, which are never handed out.
+    fn pass_markers(&self) {
+        let Ok(positions) = self.consumer.position() else {
             return;
         };
-        context.committing.store(true, Ordering::Relaxed);
-        if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
-            context.committing.store(false, Ordering::Relaxed);
-            warn!(%error, "commit");
-        }
-    }
-
-    /// The end of every partition of our topics as it is now. False when the process stops before the broker answers.
-    fn note_ends(&mut self) -> bool {
-        loop {
-            match self.ask_ends() {
-                Ok(ends) => {
-                    self.ends = ends;
-                    return true;
-                }
-                Err(error) => self.context().note_error(&error, &error.to_string()),
-            }
-            if self.context().stopping.load(Ordering::Relaxed) {
-                return false;
-            }
-            // Not a poll: a record handed out here would be lost to the count.
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
-
-    fn ask_ends(&self) -> Result<HashMap<(String, i32), i64>, KafkaError> {
-        let timeout = Duration::from_secs(5);
-        let mut ends = HashMap::new();
-        for topic in &self.context().config.topics {
-            let metadata = self.consumer.fetch_metadata(Some(topic), timeout)?;
-            for found in metadata.topics() {
-                if let Some(code) = found.error() {
-                    return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::from(code)));
-                }
-                for partition in found.partitions() {
-                    let (_, high) =
-                        self.consumer
-                            .fetch_watermarks(found.name(), partition.id(), timeout)?;
-                    ends.insert((found.name().to_owned(), partition.id()), high);
-                }
+        for partition in lock(&self.context().assignment).iter_mut() {
+            let found = positions.find_partition(&partition.topic, partition.id);
+            if let Some(Offset::Offset(position)) = found.map(|element| element.offset()) {
+                partition.offsets.pass(position);
+                partition.position = partition.position.max(position);
             }
         }
-        Ok(ends)
-    }
-
-    /// Whether every partition that is ours has passed the end it had at the start, with nothing in flight.
-    fn at_end(&self) -> bool {
-        let context = self.context();
-        let positions = self.consumer.position().ok();
-        let assignment = lock(&context.assignment);
-        assignment.len() > 0
-            && assignment.iter().all(|partition| {
-                let end = self
-                    .ends
-                    .get(&(partition.topic.to_string(), partition.id))
-                    .copied()
-                    .unwrap_or(0);
-                // The client's own position also passes transaction markers, which are never handed out.
-                let seen = positions
-                    .as_ref()
-                    .and_then(|list| list.find_partition(&partition.topic, partition.id))
-                    .and_then(|element| match element.offset() {
-                        Offset::Offset(offset) => Some(offset),
-                        _ => None,
-                    })
-                    .unwrap_or(partition.position);
-                seen.max(partition.position) >= end && partition.offsets.ahead() == 0
-            })
     }
 
     /// Drains, commits, leaves the group.
     fn stop(&mut self) -> Ended {
         let context = self.context().clone();
-        context.stopping.store(true, Ordering::Relaxed);
+        context.ending.store(true, Ordering::Relaxed);
         let deadline = Instant::now() + context.config.drain;
         // Held records never started: they are read again after the next start.
-        let held: Vec<_> = self.held.drain(..).collect();
-        self.drain_started(deadline, held.len());
+        let held = std::mem::take(&mut *lock(&context.held)).len();
+        self.drain_started(deadline, held);
         let records: usize = lock(&context.assignment)
             .iter()
             .map(|partition| partition.offsets.ahead())
             .sum();
-        let commits = lock(&context.assignment).commits(true);
-        let committed = match commits.map(|list| self.consumer.commit(&list, CommitMode::Sync)) {
-            None | Some(Ok(())) => true,
-            Some(Err(error)) => {
-                warn!(%error, "the last commit failed; records come again after the next start, none is lost");
-                false
-            }
-        };
+        let committed = self.commit_last(deadline);
         *lock(&context.assignment) = Assignment::default();
         self.consumer.unsubscribe();
-        if committed && records <= held.len() {
-            Ended::Clean
-        } else {
-            Ended::Undrained { records }
+        match records.saturating_sub(held) {
+            0 if committed => Ended::Clean,
+            0 => Ended::Uncommitted,
+            records => Ended::Undrained { records },
+        }
+    }
+
+    /// Commits what is settled. A rebalance refuses commits until the group has settled, so it is let through.
+    fn commit_last(&self, deadline: Instant) -> bool {
+        use RDKafkaErrorCode::{IllegalGeneration, RebalanceInProgress};
+        let context = self.context();
+        loop {
+            let commits = lock(&context.assignment).commits(true);
+            let Some(list) = commits else {
+                return true;
+            };
+            let result = commit(&self.consumer, &list);
+            context.commit_ended(&result);
+            let Err(error) = result else {
+                return true;
+            };
+            let rebalancing = matches!(
+                error.rdkafka_error_code(),
+                Some(RebalanceInProgress | IllegalGeneration)
+            );
+            if !rebalancing || Instant::now() >= deadline {
+                return false;
+            }
+            // A record that comes now was not noted, so nothing counts it; it is read again by the next owner.
+            drop(self.consumer.poll(POLL));
         }
     }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 
+use super::headers::RecordHeaders;
 use crate::kafka::stamp::FutureTimestamp;
 
 /// A record as it was read.
@@ -22,10 +23,12 @@ pub struct Record {
     pub key: Option<Bytes>,
     /// The value; `None` is null (a tombstone).
     pub value: Option<Bytes>,
-    /// The headers in their order.
-    pub headers: Vec<(String, Option<Bytes>)>,
+    /// The headers.
+    pub headers: RecordHeaders,
     /// Its write stamp.
     pub stamp: Result<i64, FutureTimestamp>,
+    /// The clock when it was read, in microseconds, rising with the offset: the stamp of `write_timestamp = "now"`.
+    pub read_stamp: i64,
 }
 
 impl Record {
@@ -34,6 +37,7 @@ impl Record {
         message: &BorrowedMessage<'_>,
         topic: Arc<str>,
         stamp: Result<i64, FutureTimestamp>,
+        read_stamp: i64,
     ) -> Self {
         let key = message.key();
         let value = message.payload();
@@ -42,17 +46,6 @@ impl Record {
         buffer.extend_from_slice(key.unwrap_or_default());
         buffer.extend_from_slice(value.unwrap_or_default());
         let buffer = Bytes::from(buffer);
-        let headers = message.headers().map_or_else(Vec::new, |headers| {
-            headers
-                .iter()
-                .map(|header| {
-                    (
-                        header.key.to_owned(),
-                        header.value.map(Bytes::copy_from_slice),
-                    )
-                })
-                .collect()
-        });
         Self {
             topic,
             partition: message.partition(),
@@ -60,20 +53,16 @@ impl Record {
             timestamp_ms: message.timestamp().to_millis(),
             key: key.map(|_| buffer.slice(..split)),
             value: value.map(|_| buffer.slice(split..)),
-            headers,
+            headers: RecordHeaders::copy(message),
             stamp,
+            read_stamp,
         }
     }
 
     /// Bytes that this record holds.
     pub fn size(&self) -> usize {
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len))
-            .sum();
         self.key.as_ref().map_or(0, Bytes::len)
             + self.value.as_ref().map_or(0, Bytes::len)
-            + headers
+            + self.headers.size()
     }
 }

@@ -9,6 +9,8 @@ use super::settled::{Filter, Outcome};
 
 /// The version of the metadata that this build writes and reads.
 const VERSION: u32 = 1;
+/// The year 3000 in microseconds: no stamp of ours is beyond it, and one that is would shadow all that follow.
+const MAX_STAMP: i64 = 32_503_680_000_000_000;
 
 /// How the records between `first` and the committed offset ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +111,10 @@ impl Metadata {
         if versioned.v != VERSION {
             return Err(UnknownVersion(versioned.v));
         }
-        Ok(serde_json::from_str(text).map_or(Committed::Foreign, Committed::Ours))
+        Ok(match serde_json::from_str::<Self>(text) {
+            Ok(metadata) if (0..=MAX_STAMP).contains(&metadata.lw) => Committed::Ours(metadata),
+            _ => Committed::Foreign,
+        })
     }
 
     /// The text that goes into the commit; far below Kafka's 4,096 bytes.
@@ -149,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(first in 0i64.., lw in 0i64.., hash in "[0-9a-f]{0,64}", clean: bool, n: [u32; 6]) {
+        fn what_is_written_is_read(first in 0i64.., lw in 0i64..=MAX_STAMP, hash in "[0-9a-f]{0,64}", clean: bool, n: [u32; 6]) {
             let mut metadata = Metadata::new(first, lw, &hash);
             metadata.clean = clean;
             let n = n.map(u64::from);

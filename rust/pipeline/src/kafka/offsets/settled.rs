@@ -107,6 +107,15 @@ impl SettledOffsets {
         }
     }
 
+    /// Notes that the log was read up to `position` and holds no record from the watermark on: what lies there are
+    /// transaction markers. Only while nothing is in flight; else the next record tells.
+    pub fn pass(&mut self, position: i64) {
+        if self.in_flight.is_empty() && position > self.watermark {
+            self.metadata.n.gap += u64::try_from(position - self.watermark).unwrap_or(0);
+            self.watermark = position;
+        }
+    }
+
     /// What may be committed now. `clean` is set where nothing is in flight and the caller stops here.
     pub fn storable(&self, stopping: bool) -> Storable {
         let mut metadata = self.metadata.clone();
@@ -171,6 +180,21 @@ mod tests {
             (storable.metadata.n.stored, storable.metadata.n.dead),
             (2, 1)
         );
+    }
+
+    #[test]
+    fn markers_at_the_end_are_passed_and_counted_as_a_gap() {
+        let mut offsets = SettledOffsets::resume(0, Metadata::new(0, 0, ""));
+        assert!(offsets.read(0, 8));
+        offsets.pass(2);
+        assert_eq!(offsets.watermark(), 0, "a record is in flight");
+        offsets.settle(0, Outcome::Stored);
+        offsets.pass(2);
+        offsets.pass(1);
+        assert_eq!(offsets.watermark(), 2);
+        assert!(offsets.read(2, 16));
+        offsets.settle(2, Outcome::Stored);
+        assert_eq!((offsets.counts().stored, offsets.counts().gap), (2, 1));
     }
 
     #[test]

@@ -251,6 +251,11 @@ impl Producer {
         }
     }
 
+    /// Whether the name can be a topic's; asks nobody.
+    pub fn check_topic(&self, topic: &str) -> Result<(), ProduceError> {
+        self.topic(topic).map(drop)
+    }
+
     /// Starts a batch: see [`Batch`].
     pub fn batch(
         &self,

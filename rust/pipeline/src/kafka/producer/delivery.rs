@@ -258,7 +258,7 @@ mod tests {
             }
             let total = tally.delivered + tally.not_sent.len() + tally.unknown.len();
             prop_assert_eq!(total, outcomes.len() as u64);
-            let held_back = outcomes.iter().filter(|outcome| **outcome == 3).count() as u64;
+            let held_back = outcomes.iter().map(|outcome| u64::from(*outcome == 3)).sum::<u64>();
             prop_assert_eq!(tally.settled + held_back, outcomes.len() as u64);
         }
     }

@@ -1,7 +1,7 @@
 //! How a record becomes the bytes of a message's value, and a field of it the key.
 
 use millstream_codec::avro::AvroSchema;
-use millstream_codec::{EncodeError, Path, Value, frame, json};
+use millstream_codec::{EncodeError, Path, Value, frame, json, kind};
 use std::sync::Arc;
 
 /// The format of a message's value.
@@ -38,7 +38,7 @@ impl Serializer {
                     path: String::new(),
                     detail: format!(
                         "the record is {}, not text or bytes; give a value serializer",
-                        record.kind_str()
+                        kind(record)
                     ),
                 }),
             },
@@ -68,10 +68,7 @@ pub fn encode_key(path: &Path, record: &Value, out: &mut Vec<u8>) -> Result<(), 
                 out.extend_from_slice(bytes);
                 Ok(())
             }
-            None => refuse(format!(
-                "a key is text or an integer, not {}",
-                other.kind_str()
-            )),
+            None => refuse(format!("a key is text or an integer, not {}", kind(other))),
         },
     }
 }

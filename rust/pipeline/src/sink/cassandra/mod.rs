@@ -5,6 +5,7 @@
 
 mod error;
 mod row;
+pub mod schema;
 mod session;
 mod tables;
 

@@ -55,7 +55,7 @@ pub(super) async fn primary_key(
             "table {name} does not exist; create it, or run `millstream-consumer tables apply`"
         )));
     }
-    key.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    key.sort_by_key(|a| (a.0, a.1));
     Ok(key.into_iter().map(|(_, _, column)| column).collect())
 }
 

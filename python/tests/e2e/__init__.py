@@ -1,0 +1,1 @@
+"""From the API through Airflow and Kafka to Cassandra's rows."""

@@ -1,0 +1,1 @@
+"""The wheel against real servers and the other implementations."""

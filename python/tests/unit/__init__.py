@@ -1,0 +1,1 @@
+"""The wheel without servers: what it promises to a Python program."""

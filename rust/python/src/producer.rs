@@ -1,0 +1,504 @@
+//! The Kafka producer.
+
+use crate::convert::{self, Refusal};
+use crate::errors::Failure;
+use crate::interrupt::Interrupt;
+use crate::log;
+use crate::per_process::PerProcess;
+use crate::records::Records;
+use crate::serializers::serializer_for;
+use crate::source::seconds;
+use millstream_codec::{Path, Value};
+use millstream_pipeline::kafka::Properties;
+use millstream_pipeline::kafka::producer::{
+    self, Batch, BatchError, Header, ProduceError, Record, Report, Tally,
+};
+use pyo3::exceptions::{PyException, PyResourceWarning, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString, PyTuple, PyType};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Python objects that are turned into records before the GIL is let go to send them.
+const CHUNK: usize = 512;
+
+/// A slow iterable must not hold back what it has already given.
+const CHUNK_TIME: Duration = Duration::from_millis(50);
+
+/// What leaving the `with` block by an exception gives to requests on the wire.
+const EXIT_GRACE: Duration = Duration::from_millis(50);
+
+/// See `_core.pyi`.
+#[pyclass(module = "millstream", frozen)]
+pub(crate) struct Producer {
+    properties: Properties,
+    client: PerProcess<producer::Producer>,
+    closed: AtomicBool,
+}
+
+#[pymethods]
+impl Producer {
+    #[new]
+    fn new(config: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let properties = properties_from_py(config)?;
+        properties.check_producer().map_err(Failure::Kafka)?;
+        Ok(Self {
+            properties,
+            client: PerProcess::new(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    #[pyo3(
+        signature = (topic, value = None, key = None, partition = -1, *, timestamp = 0, headers = None),
+        // What pyo3 derives shows a negative default as an ellipsis.
+        text_signature = "($self, topic, value=None, key=None, partition=-1, *, timestamp=0, headers=None)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "Confluent's signature")]
+    fn produce(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        value: Option<&Bound<'_, PyAny>>,
+        key: Option<&Bound<'_, PyAny>>,
+        partition: i32,
+        timestamp: i64,
+        headers: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let client = self.client(py)?;
+        let value = value
+            .map(|value| bytes_from_py("value", value))
+            .transpose()?;
+        let key = key.map(|key| bytes_from_py("key", key)).transpose()?;
+        let headers = headers
+            .map(headers_from_py)
+            .transpose()?
+            .unwrap_or_default();
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| Header {
+                name,
+                value: value.as_deref(),
+            })
+            .collect();
+        let record = Record {
+            key: key.as_deref(),
+            value: value.as_deref(),
+            headers: &headers,
+            timestamp_ms: (timestamp != 0).then_some(timestamp),
+            partition: (partition >= 0).then_some(partition),
+        };
+        let mut interrupt = Interrupt::new();
+        let result = py.detach(|| client.enqueue(topic, &record, &mut || interrupt.check()));
+        log::drain(py);
+        match result {
+            Ok(()) => Ok(()),
+            Err(ProduceError::Cancelled { .. }) => Err(interrupt.into_error()),
+            Err(error) => Err(Failure::Produce(error).into()),
+        }
+    }
+
+    #[pyo3(signature = (timeout = None))]
+    fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<usize> {
+        let client = self.client(py)?;
+        let timeout = timeout.filter(|timeout| *timeout >= 0.0);
+        let timeout = timeout
+            .map(|timeout| seconds("timeout", timeout))
+            .transpose()?;
+        self.flush_client(py, &client, timeout)?;
+        Ok(0)
+    }
+
+    #[pyo3(signature = (topic, records, *, key_field = None, value_serializer = None))]
+    fn produce_batch<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &str,
+        records: &Bound<'py, PyAny>,
+        key_field: Option<&str>,
+        value_serializer: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let client = self.client(py)?;
+        let key = key_field
+            .map(Path::parse)
+            .transpose()
+            .map_err(Failure::Path)?;
+        // The name is checked before the registry is asked about its subject.
+        client.check_topic(topic).map_err(Failure::Produce)?;
+        let serializer = serializer_for(py, value_serializer, topic)?;
+        let batch = client
+            .batch(topic, serializer, key)
+            .map_err(Failure::Produce)?;
+        let outcome = match records.cast::<Records>() {
+            Ok(records) => send_held(py, batch, records.get().rows()),
+            Err(_) => send_iterable(py, batch, records)?,
+        };
+        log::drain(py);
+        outcome.into_result(py)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.closed.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let Some(client) = self.client.take(py) else {
+            return Ok(());
+        };
+        match self.flush_client(py, &client, None) {
+            // A signal ended the wait.
+            Err(error) if client.outstanding() > 0 => {
+                abandon(py, client, Some(error.value(py).as_any()))?;
+                Err(error)
+            }
+            flushed => {
+                py.detach(|| drop(client));
+                log::drain(py);
+                flushed
+            }
+        }
+    }
+
+    fn __enter__(slf: PyRef<'_, Self>) -> PyResult<PyRef<'_, Self>> {
+        slf.check_open()?;
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (exc_type = None, exc_value = None, traceback = None))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: Option<&Bound<'_, PyType>>,
+        exc_value: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        let _ = traceback;
+        if exc_type.is_none() {
+            self.close(py)?;
+            return Ok(false);
+        }
+        self.closed.store(true, Ordering::Relaxed);
+        if let Some(client) = self.client.take(py) {
+            abandon(py, client, exc_value)?;
+        }
+        Ok(false)
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        let outstanding = self.client.get(py).map_or(0, |client| client.outstanding());
+        usize::try_from(outstanding).unwrap_or(usize::MAX)
+    }
+
+    // `len()` is how many records are under way; an idle producer is not false for that.
+    #[expect(clippy::unused_self, reason = "a Python method")]
+    fn __bool__(&self) -> bool {
+        true
+    }
+
+    fn __repr__(&self) -> String {
+        let brokers = self.properties.get("bootstrap.servers").unwrap_or("mock");
+        let state = if self.closed.load(Ordering::Relaxed) {
+            ", closed"
+        } else {
+            ""
+        };
+        format!("<Producer {brokers}{state}>")
+    }
+}
+
+impl Producer {
+    fn check_open(&self) -> PyResult<()> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Failure::Closed("producer").into());
+        }
+        Ok(())
+    }
+
+    fn client(&self, py: Python<'_>) -> PyResult<Arc<producer::Producer>> {
+        self.check_open()?;
+        self.client
+            .get_or_make(py, || producer::Producer::new(&self.properties))
+            .map_err(|error| Failure::Kafka(error).into())
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as an operation of the producer")]
+    fn flush_client(
+        &self,
+        py: Python<'_>,
+        client: &producer::Producer,
+        timeout: Option<Duration>,
+    ) -> PyResult<()> {
+        let mut interrupt = Interrupt::new();
+        let started = Instant::now();
+        let result = py.detach(|| client.flush(timeout, &mut || interrupt.check()));
+        log::drain(py);
+        match result {
+            Ok(tally) if tally.not_sent.is_empty() && tally.unknown.is_empty() => Ok(()),
+            Ok(tally) => Err(Failure::Flush(Box::new(loose_report(tally, started))).into()),
+            Err(outstanding) => Err(interrupt
+                .take()
+                .unwrap_or_else(|| Failure::FlushTimeout(outstanding).into())),
+        }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        // Nothing to do when the interpreter is gone: the process is ending.
+        Python::try_attach(|py| {
+            let Some(client) = self.client.take(py) else {
+                return;
+            };
+            let outstanding = client.outstanding();
+            if outstanding > 0 {
+                let text = format!(
+                    "a producer was dropped with {outstanding} records under way, which are lost; use `with` or flush()"
+                );
+                if let Ok(text) = std::ffi::CString::new(text)
+                    && let Err(error) =
+                        PyErr::warn(py, &py.get_type::<PyResourceWarning>(), &text, 1)
+                {
+                    error.write_unraisable(py, None);
+                }
+            }
+            py.detach(|| drop(client));
+        });
+    }
+}
+
+/// Purges what is queued, ends the client, and notes on the exception what became of the records.
+fn abandon(
+    py: Python<'_>,
+    client: Arc<producer::Producer>,
+    exception: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let tally = py.detach(|| {
+        let tally = client.purge(EXIT_GRACE);
+        drop(client);
+        tally
+    });
+    log::drain(py);
+    let Some(exception) = exception else {
+        return Ok(());
+    };
+    let unknown = tally.unknown.len() + tally.unaccounted;
+    let sent = counts(tally.delivered, tally.not_sent.len(), unknown);
+    add_note(
+        exception,
+        &format!("producer: of the records given to produce(), {sent}"),
+    )
+}
+
+/// How a batch ended, and what Python raised on the way.
+struct BatchOutcome {
+    result: Result<Report, BatchError>,
+    raised: Option<PyErr>,
+}
+
+impl BatchOutcome {
+    /// What Python raised goes on as it is, with a note about the records; else our own error or the report.
+    fn into_result(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        let report = match &self.result {
+            Ok(report) => report,
+            Err(error) => &*error.report,
+        };
+        if let Some(raised) = self.raised {
+            let sent = counts(
+                report.delivered,
+                report.not_sent.len(),
+                report.unknown.len() + report.unaccounted,
+            );
+            add_note(
+                raised.value(py).as_any(),
+                &format!("produce_batch to {}: {sent}", report.topic),
+            )?;
+            return Err(raised);
+        }
+        match self.result {
+            Ok(report) => report_to_py(py, &report),
+            Err(error) => Err(Failure::Batch(error).into()),
+        }
+    }
+}
+
+/// Sends records that live in Rust: the GIL is let go once for all of them.
+fn send_held(py: Python<'_>, mut batch: Batch<'_>, rows: &[Value]) -> BatchOutcome {
+    let mut interrupt = Interrupt::new();
+    let result = py.detach(|| {
+        batch.enqueue(rows, &mut || interrupt.check());
+        batch.finish(&mut || interrupt.check())
+    });
+    BatchOutcome {
+        result,
+        raised: interrupt.take(),
+    }
+}
+
+/// Sends what an iterable gives, chunk by chunk.
+fn send_iterable(
+    py: Python<'_>,
+    mut batch: Batch<'_>,
+    records: &Bound<'_, PyAny>,
+) -> PyResult<BatchOutcome> {
+    let mut items = convert::iterate("records", records)?;
+    let mut interrupt = Interrupt::new();
+    let mut raised = None;
+    loop {
+        let (chunk, end) = next_chunk(&mut items);
+        // An iterator that is native itself, such as a list's, gives Python no chance to look at its signals.
+        if interrupt.check() {
+            batch.cancel();
+        }
+        let goes_on = py.detach(|| batch.enqueue(&chunk, &mut || interrupt.check()));
+        match end {
+            ChunkEnd::More if goes_on => continue,
+            ChunkEnd::More | ChunkEnd::Last => {}
+            ChunkEnd::Refused(Refusal::Value(error)) => batch.refuse(error),
+            ChunkEnd::Refused(Refusal::Raised(error)) => {
+                // Ctrl-C and a timeout want to leave at once; of any other error the records before it are no part.
+                if error.is_instance_of::<PyException>(py) {
+                    batch.end_early();
+                } else {
+                    batch.cancel();
+                }
+                raised = Some(error);
+            }
+        }
+        break;
+    }
+    let result = py.detach(|| batch.finish(&mut || interrupt.check()));
+    Ok(BatchOutcome {
+        result,
+        raised: interrupt.take().or(raised),
+    })
+}
+
+enum ChunkEnd {
+    More,
+    Last,
+    Refused(Refusal),
+}
+
+fn next_chunk(items: &mut Bound<'_, pyo3::types::PyIterator>) -> (Vec<Value>, ChunkEnd) {
+    let mut chunk = Vec::with_capacity(CHUNK);
+    let started = Instant::now();
+    while chunk.len() < CHUNK && (chunk.len() % 16 != 0 || started.elapsed() < CHUNK_TIME) {
+        match items.next() {
+            None => return (chunk, ChunkEnd::Last),
+            Some(Err(error)) => return (chunk, ChunkEnd::Refused(Refusal::Raised(error))),
+            Some(Ok(item)) => match convert::from_py(&item) {
+                Ok(value) => chunk.push(value),
+                Err(refusal) => return (chunk, ChunkEnd::Refused(refusal)),
+            },
+        }
+    }
+    (chunk, ChunkEnd::More)
+}
+
+/// Python's `ProduceReport`.
+pub(crate) fn report_to_py<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyAny>> {
+    let class = py.import("millstream.reports")?.getattr("ProduceReport")?;
+    let offsets = PyDict::new(py);
+    for (partition, (first, last)) in &report.offsets {
+        offsets.set_item(partition, (first, last))?;
+    }
+    let errors = PyDict::new(py);
+    for (index, failure) in &report.failures {
+        errors.set_item(index, failure.to_string())?;
+    }
+    class.call1((
+        &report.topic,
+        report.delivered,
+        report.bytes,
+        report.seconds,
+        offsets,
+        PyTuple::new(py, report.not_sent.iter().collect::<Vec<_>>())?,
+        PyTuple::new(py, report.unknown.iter().collect::<Vec<_>>())?,
+        errors,
+    ))
+}
+
+/// The report of records given one by one: they may have gone to several topics, so offsets would say nothing.
+fn loose_report(mut tally: Tally, started: Instant) -> Report {
+    tally.offsets.clear();
+    tally.report("", started.elapsed().as_secs_f64())
+}
+
+fn counts(delivered: u64, not_sent: u64, unknown: u64) -> String {
+    format!("{delivered} delivered, {not_sent} not sent, {unknown} unknown")
+}
+
+/// Notes exist from Python 3.11 on; on 3.10 the exception goes on without.
+fn add_note(exception: &Bound<'_, PyAny>, note: &str) -> PyResult<()> {
+    if exception.hasattr("add_note")? {
+        exception.call_method1("add_note", (note,))?;
+    }
+    Ok(())
+}
+
+fn bytes_from_py(what: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().to_vec());
+    }
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(text.to_str()?.as_bytes().to_vec());
+    }
+    Err(PyTypeError::new_err(format!(
+        "{what} is bytes, str or None, not {}",
+        value.get_type().name()?
+    )))
+}
+
+type OwnedHeaders = Vec<(String, Option<Vec<u8>>)>;
+
+/// A dict or a list of pairs; a value is bytes, str or None.
+fn headers_from_py(headers: &Bound<'_, PyAny>) -> PyResult<OwnedHeaders> {
+    let header = |name: Bound<'_, PyAny>, value: Bound<'_, PyAny>| {
+        let value = (!value.is_none())
+            .then(|| bytes_from_py("a header's value", &value))
+            .transpose()?;
+        Ok((name.extract()?, value))
+    };
+    if let Ok(headers) = headers.cast::<PyDict>() {
+        return headers
+            .iter()
+            .map(|(name, value)| header(name, value))
+            .collect();
+    }
+    headers
+        .try_iter()?
+        .map(|pair| {
+            let (name, value) = pair?.extract()?;
+            header(name, value)
+        })
+        .collect()
+}
+
+fn properties_from_py(config: &Bound<'_, PyDict>) -> PyResult<Properties> {
+    let pairs = config
+        .iter()
+        .map(|(key, value)| {
+            let key: String = key.extract()?;
+            let text = property_text(&key, &value)?;
+            Ok((key, text))
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    Ok(Properties::new(pairs))
+}
+
+fn property_text(key: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
+    if let Ok(flag) = value.cast::<PyBool>() {
+        return Ok(if flag.is_true() { "true" } else { "false" }.to_owned());
+    }
+    let plain = value.is_instance_of::<PyString>()
+        || value.is_instance_of::<PyInt>()
+        || value.is_instance_of::<PyFloat>();
+    if plain {
+        return value.str()?.extract();
+    }
+    // Callbacks of confluent-kafka (error_cb, on_delivery ...) end up here: outcomes are reported by the calls themselves.
+    Err(Failure::Setting(format!(
+        "property {key:?} must be text, a number, True or False"
+    ))
+    .into())
+}

@@ -1,0 +1,58 @@
+//! One tokio runtime per process id, and waiting on it without holding up Python.
+
+use crate::errors::Failure;
+use crate::interrupt::Interrupt;
+use crate::per_process::PerProcess;
+use millstream_pipeline::kafka::producer::CHECK_EVERY;
+use pyo3::prelude::*;
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime};
+
+static RUNTIME: PerProcess<Runtime> = PerProcess::new();
+
+fn runtime(py: Python<'_>) -> PyResult<Arc<Runtime>> {
+    RUNTIME
+        .get_or_make(py, || {
+            Builder::new_multi_thread()
+                .worker_threads(2)
+                .thread_name("millstream")
+                .enable_all()
+                .build()
+        })
+        .map_err(|error| Failure::Runtime(error.to_string()).into())
+}
+
+/// Runs a future to its end, detached from the interpreter; a signal drops it and raises.
+///
+/// The future is made inside of the detached part: it stays on this thread, so it need not be `Send`.
+pub(crate) fn block_on<M, F>(py: Python<'_>, make: M) -> PyResult<F::Output>
+where
+    M: FnOnce() -> F + Send,
+    F: Future,
+    F::Output: Send,
+{
+    let runtime = runtime(py)?;
+    let mut interrupt = Interrupt::new();
+    let output = py.detach(|| {
+        runtime.block_on(async {
+            let mut future = pin!(make());
+            loop {
+                tokio::select! {
+                    biased;
+                    output = &mut future => return Some(output),
+                    () = tokio::time::sleep(CHECK_EVERY) => {
+                        if interrupt.check() {
+                            return None;
+                        }
+                    }
+                }
+            }
+        })
+    });
+    crate::log::drain(py);
+    match output {
+        Some(output) => Ok(output),
+        None => Err(interrupt.into_error()),
+    }
+}
