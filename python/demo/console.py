@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 import threading
@@ -97,8 +98,12 @@ class Console:
         self._write(f"{self._clock()}  {name:{NAME_WIDTH}}{text}{clear}\n")
 
     def _write(self, text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except OSError:
+            # The terminal was closed or the reader of the pipe left: what was started must be stopped all the same.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _clock(self) -> str:
         seconds = int(time.time() - self._started)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -34,6 +36,19 @@ def test_a_terminal_sees_the_clock_run_and_nothing_of_it_stays(capsys: pytest.Ca
             time.sleep(0.01)
     assert "\n" not in shown
     assert capsys.readouterr().out.endswith("\033[K")
+
+
+def test_a_reader_that_left_stops_nothing() -> None:
+    program = (
+        "import sys, time; from demo.console import Console; console = Console(time.time(), False); "
+        "sys.stdin.read(); console.plain('nobody reads this'); console.plain('nor this'); sys.exit(7)"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    writer.stdout.close()
+    writer.stdin.close()
+    assert writer.wait(20) == 7
 
 
 def test_a_table_is_aligned(capsys: pytest.CaptureFixture[str]) -> None:
