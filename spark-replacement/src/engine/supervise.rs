@@ -144,6 +144,8 @@ pub async fn run(
         }
     };
     let stopping = Arc::new(AtomicBool::new(false));
+    // The polling threads end with this run, also when nobody waits for it any more.
+    let _stop = StopOnDrop(stopping.clone());
     let mut running = FuturesUnordered::new();
     for pipeline in settings.pipelines.clone() {
         match start(
@@ -223,6 +225,15 @@ fn stopped_early(settings: &Settings) -> ExitReason {
         ExitReason::NotCommitted(BEFORE_END.to_owned())
     } else {
         ExitReason::Done
+    }
+}
+
+/// Stops the pipelines when the run is dropped.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
