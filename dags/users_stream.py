@@ -28,7 +28,7 @@ TOPIC_HELP = "Empty: users_created for JSON, users_created_avro for Avro"
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True},
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": 2.0},
     params={
         "pages": Param(2, type="integer", minimum=1, maximum=100, description="Pages to fetch, 1 to 100"),
         "results": Param(500, type="integer", minimum=1, maximum=5000, description="People on a page, 1 to 5000"),

@@ -33,7 +33,6 @@ class Surge:
         self._pages = users // RESULTS
         self._seed = f"surge-{uuid.uuid4()}"
         self._delivered = 0
-        self._progress = threading.Condition()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="surge")
 
@@ -41,18 +40,14 @@ class Surge:
         """Begins."""
         self._thread.start()
 
-    def wait_until(self, delivered: int) -> None:
-        """Waits until so many users are acknowledged, or all that will be."""
-        with self._progress:
-            self._progress.wait_for(
-                lambda: self._delivered >= delivered or not self._thread.is_alive(), timeout=SURGE_SECONDS
-            )
-
-    def finish(self) -> None:
-        """Waits for the last acknowledgement; raises what stopped the thread."""
+    def finish(self) -> int:
+        """Waits for the last acknowledgement; returns how many Kafka gave, or raises what stopped the thread."""
         self._thread.join(SURGE_SECONDS)
         if self._failure is not None:
             raise self._failure
+        if self._thread.is_alive():
+            raise TimeoutError(f"only {self._delivered} users were acknowledged within {SURGE_SECONDS:.0f} s")
+        return self._delivered
 
     def expected(self) -> dict[str, dict[str, str]]:
         """The rows that must stand in Cassandra."""
@@ -66,14 +61,9 @@ class Surge:
                 for page in source.pages():
                     rows = page.remap(program)
                     for start in range(0, len(rows), BATCH):
-                        _send(producer, rows[start : start + BATCH])
-                        with self._progress:
-                            self._delivered += BATCH
-                            self._progress.notify_all()
+                        self._delivered += _send(producer, rows[start : start + BATCH])
         except BaseException as failure:  # noqa: BLE001 - handed to the thread that waits
             self._failure = failure
-            with self._progress:
-                self._progress.notify_all()
 
 
 def paced(api: str, kafka: str, program: Path, users: int, per_second: int) -> None:
@@ -112,5 +102,6 @@ def _source(api: str, seed: str, results: int, pages: int | None) -> Any:
     )
 
 
-def _send(producer: Any, rows: Any) -> None:
-    producer.produce_batch(TOPIC, rows, key_field="id", value_serializer=ms.JSONSerializer())
+def _send(producer: Any, rows: Any) -> int:
+    report: ms.ProduceReport = producer.produce_batch(TOPIC, rows, key_field="id", value_serializer=ms.JSONSerializer())
+    return report.delivered

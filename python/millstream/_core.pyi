@@ -144,7 +144,7 @@ class HttpSource:
 
     It behaves as users of requests expect: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are followed, the
     system's certificates are trusted (`SSL_CERT_FILE` and `SSL_CERT_DIR` count), `user:password@` in the URL is basic
-    authentication, gzip is unpacked. Unlike requests it has a timeout, a bound on the body, at most 3 redirects, never
+    authentication, gzip is unpacked. Unlike requests it has a timeout, a bound on the body, at most 5 redirects, never
     from https to http, and no header but `Accept`, `Accept-Language` and `User-Agent` goes along to another host.
 
     Args:
@@ -469,7 +469,7 @@ class Producer:
         """Waits until every record given to `produce()` has its outcome.
 
         Args:
-            timeout: Seconds; None or below 0 waits for as long as the records are tried for.
+            timeout: Seconds; None or below 0 waits for as long as the records are tried for. NaN is refused.
 
         Returns:
             0, which is how many are under way, as Confluent's does.
@@ -489,8 +489,9 @@ class Producer:
     ) -> ProduceReport:
         """Delivers records and returns when Kafka has acknowledged every one.
 
-        Order is kept in each partition: after the first record that fails for good the rest of that partition is not
-        sent. Records that live in Rust are encoded without holding up other Python threads.
+        Once a record has failed for good, no later record of its partition is put into the queue; those that were in it
+        by then may still be delivered, and the report tells. Records that live in Rust are encoded without holding up
+        other Python threads.
 
         Args:
             topic: Their topic.
@@ -500,8 +501,9 @@ class Producer:
             value_serializer: Default None: the record is text or bytes and is sent as it is.
 
         Raises:
-            ProduceError: Some records were not delivered. `report.not_sent` and `report.unknown` list their indexes,
-                every other record is delivered. `retryable` says whether the same call may succeed later.
+            ProduceError: Some records were not delivered. `report.not_sent` and `report.unknown` list their indexes;
+                of an iterable, what it had not yet given is in neither. `retryable` says whether the same call may
+                succeed later.
             EncodeError: A record cannot be encoded or has no key: `index`, `path`. Those before it are delivered, those
                 after it are not sent; an iterable is read no further, and `report` lists what was taken from it.
             RegistryError: The schema could not be registered; nothing was sent.

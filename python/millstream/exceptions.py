@@ -117,7 +117,7 @@ class RemapError(MillstreamError, ValueError):
 
 
 class ProduceError(MillstreamError):
-    """Records were not delivered to Kafka. What is not in the report's lists is delivered.
+    """Records were not delivered to Kafka; the report says which of those that the call took.
 
     Attributes:
         code: Kafka's name of the first failure, such as `MessageTimedOut`; empty when something else ended the call.

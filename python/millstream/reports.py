@@ -10,7 +10,10 @@ __all__ = ["ProduceReport", "Rejection"]
 
 @dataclass(frozen=True)
 class ProduceReport:
-    """What became of the records of one call. A record that is in no list is delivered.
+    """What became of the records of one call.
+
+    Delivered, not sent, unknown and unaccounted add up to the records that the call took. An iterable that was cut
+    short, because a record failed or the call was interrupted, had more: they were never taken, and are not counted.
 
     Attributes:
         topic: The topic; empty for `flush()`, whose records may go to several.
@@ -22,6 +25,8 @@ class ProduceReport:
         unknown: Indexes of the records that may be in Kafka: sent, and their acknowledgement is missing.
         errors: Index to the reason, for the 100 failures with the lowest indexes. A record that was held back because
             one before it failed has no reason of its own.
+        unaccounted: Records of which nothing was heard even after the queue was purged: they may be in Kafka, and which
+            they are is not known. In practice 0.
     """
 
     topic: str
@@ -32,6 +37,7 @@ class ProduceReport:
     not_sent: tuple[int, ...] = ()
     unknown: tuple[int, ...] = ()
     errors: dict[int, str] = field(default_factory=dict)
+    unaccounted: int = 0
 
     def __repr__(self) -> str:
         """One line, however long the lists are."""
@@ -40,6 +46,8 @@ class ProduceReport:
             parts.append(f"{len(self.not_sent)} not sent")
         if self.unknown:
             parts.append(f"{len(self.unknown)} unknown")
+        if self.unaccounted:
+            parts.append(f"{self.unaccounted} unaccounted")
         topic = f" to {self.topic}" if self.topic else ""
         return f"<ProduceReport{topic}: {', '.join(parts)}, {self.bytes} bytes in {self.seconds:.3f} s>"
 

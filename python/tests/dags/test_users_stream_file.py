@@ -33,6 +33,7 @@ print("FACTS" + json.dumps({
     "doc_md": dag.doc_md,
     "params": {name: dict(dag.params.get_param(name).schema) for name in dag.params},
     "retries": [task.retries for task in dag.tasks],
+    "back_off": [task.retry_exponential_backoff for task in dag.tasks],
     "tasks": [task.task_id for task in dag.tasks],
     "threads": threading.active_count(),
     "heavy": sorted(name for name in set(sys.modules) - before if name.split(".")[0] in HEAVY),
@@ -89,3 +90,5 @@ def test_it_declares_and_no_more(facts: dict[str, Any]) -> None:
     assert len(DAG_FILE.read_text().splitlines()) <= MAX_LINES
     assert facts["tasks"] == ["stream_users"]
     assert facts["retries"] == [3]
+    # A factor, as Airflow 3.3 takes it: True is of the type that older ones took.
+    assert [(type(factor), factor) for factor in facts["back_off"]] == [(float, 2.0)]

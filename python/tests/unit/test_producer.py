@@ -261,3 +261,45 @@ def test_eight_threads_share_a_producer(producer: ms.Producer) -> None:
     for thread in threads:
         thread.join()
     assert [report.delivered for report in reports] == [500] * 16
+
+
+def test_a_dict_that_changes_while_it_is_read_is_sent_as_it_was(producer: ms.Producer) -> None:
+    row: dict[str, Any] = {}
+
+    class Grows:
+        def model_dump(self) -> dict[str, Any]:
+            row.update({f"more {n}": n for n in range(100)})
+            return {}
+
+    row.update({"id": 1, "grows": Grows(), "after": 2})
+    report = producer.produce_batch("changing", [row], value_serializer=JSON)
+    assert report.bytes == len('{"id":1,"grows":{},"after":2}')
+
+
+def test_a_large_int_of_ones_own_kind_is_its_digits() -> None:
+    class Loud(int):
+        def __repr__(self) -> str:
+            return "a lot"
+
+    rows = ms.Records.from_pylist([{"n": Loud(2**70)}])
+    assert rows.to_pylist() == [{"n": str(2**70)}]
+
+
+def test_flush_refuses_what_is_no_time(producer: ms.Producer) -> None:
+    with pytest.raises(ms.ConfigError, match="timeout is NaN"):
+        producer.flush(float("nan"))
+    assert producer.flush(-1.0) == 0
+
+
+def test_counts_add_up_to_what_was_taken(producer: ms.Producer) -> None:
+    whole = producer.produce_batch("whole", [{"id": 1}], value_serializer=JSON)
+    assert whole.unaccounted == 0
+    assert ms.ProduceReport("t", 1, 0, 0.0, {}, unaccounted=2).unaccounted == 2
+    assert "2 unaccounted" in repr(ms.ProduceReport("t", 1, 0, 0.0, {}, unaccounted=2))
+    rows = ({"id": n} if n != 5 else {"id": object()} for n in range(100))
+    with pytest.raises(ms.EncodeError) as caught:
+        producer.produce_batch("cut", rows, value_serializer=JSON)
+    report = caught.value.report
+    assert report is not None
+    # Ninety-four records were never taken: they are in no list and not delivered.
+    assert report.delivered + len(report.not_sent) + len(report.unknown) + report.unaccounted == 6

@@ -213,6 +213,23 @@ fn without_a_broker_records_are_not_sent_and_the_error_says_why() {
 }
 
 #[test]
+fn two_flushes_at_once_tell_of_the_same_lost_record() {
+    let producer = producer("127.0.0.1:9", &[("message.timeout.ms", "1000")]);
+    let record = Record {
+        value: Some(b"lost"),
+        ..Record::default()
+    };
+    producer.enqueue(TOPIC, &record, &mut never()).unwrap();
+    let told = std::thread::scope(|scope| {
+        let flushes = [(); 2].map(|()| scope.spawn(|| producer.flush(None, &mut never()).unwrap()));
+        flushes.map(|flush| flush.join().unwrap().not_sent.len())
+    });
+    assert_eq!(told, [1, 1]);
+    let afterwards = producer.flush(None, &mut never()).unwrap();
+    assert!(afterwards.not_sent.is_empty());
+}
+
+#[test]
 fn a_lost_acknowledgement_is_unknown() {
     let cluster = cluster(1);
     let producer = producer(

@@ -76,7 +76,8 @@ fn value(object: &Bound<'_, PyAny>, depth: usize) -> Result<Value, Refusal> {
         return float(number.value());
     }
     if let Ok(dict) = object.cast::<PyDict>() {
-        return mapping(dict.iter().map(Ok), depth);
+        // A copy: code of an item, or another thread, may change the dict meanwhile.
+        return mapping(dict.items().iter().map(|item| item.extract()), depth);
     }
     if let Ok(items) = object.cast::<PyList>() {
         return array(items.iter(), depth);
@@ -101,7 +102,10 @@ fn integer(number: &Bound<'_, PyInt>) -> Result<Value, Refusal> {
         // Beyond i64 the digits travel as text and come back by the schema.
         Err(_) => Ok(Value::from(
             number
-                .call_method0(intern!(number.py(), "__repr__"))?
+                .py()
+                .get_type::<PyInt>()
+                // The type's own: a subclass prints itself in its own way.
+                .call_method1(intern!(number.py(), "__repr__"), (number,))?
                 .extract::<String>()?,
         )),
     }

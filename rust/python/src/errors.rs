@@ -171,7 +171,7 @@ fn batch_facts(
     facts: &Bound<'_, PyDict>,
     error: &BatchError,
 ) -> PyResult<&'static str> {
-    facts.set_item("retryable", error.cause.retryable())?;
+    facts.set_item("retryable", error.retryable())?;
     facts.set_item("report", report_to_py(py, &error.report)?)?;
     Ok(match &error.cause {
         Cause::Delivery { index, failure } => {
@@ -200,11 +200,7 @@ fn flush_facts(
         report.not_sent.len()
     );
     // One record that can never be delivered is enough: sending all of them again fails again.
-    let retryable = report
-        .failures
-        .values()
-        .all(kafka::producer::DeliveryFailure::retryable);
-    facts.set_item("retryable", retryable)?;
+    facts.set_item("retryable", report.retryable())?;
     let message = match report.failures.iter().next() {
         Some((index, failure)) => {
             facts.set_item("index", index)?;

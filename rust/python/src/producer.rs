@@ -102,7 +102,8 @@ impl Producer {
     #[pyo3(signature = (timeout = None))]
     fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<usize> {
         let client = self.client(py)?;
-        let timeout = timeout.filter(|timeout| *timeout >= 0.0);
+        // As librdkafka has it: below zero is for ever. NaN is no time at all and goes on to be refused.
+        let timeout = timeout.filter(|timeout| timeout.is_nan() || *timeout >= 0.0);
         let timeout = timeout
             .map(|timeout| seconds("timeout", timeout))
             .transpose()?;
@@ -233,7 +234,7 @@ impl Producer {
         let result = py.detach(|| client.flush(timeout, &mut || interrupt.check()));
         log::drain(py);
         match result {
-            Ok(tally) if tally.not_sent.is_empty() && tally.unknown.is_empty() => Ok(()),
+            Ok(tally) if tally.is_complete() => Ok(()),
             Ok(tally) => Err(Failure::Flush(Box::new(loose_report(tally, started))).into()),
             Err(outstanding) => Err(interrupt
                 .take()
@@ -415,6 +416,7 @@ pub(crate) fn report_to_py<'py>(py: Python<'py>, report: &Report) -> PyResult<Bo
         PyTuple::new(py, report.not_sent.iter().collect::<Vec<_>>())?,
         PyTuple::new(py, report.unknown.iter().collect::<Vec<_>>())?,
         errors,
+        report.unaccounted,
     ))
 }
 

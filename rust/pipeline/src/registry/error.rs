@@ -31,7 +31,7 @@ pub enum RegistryError {
         error: SchemaError,
     },
     /// 401, 403: a configuration fault.
-    #[error("registry {url} refuses us: {detail}; check schema_registry.username and password")]
+    #[error("registry {url} refuses us: {detail}; check the registry's user name and password")]
     Refused {
         /// The registry's URL, credentials masked.
         url: String,
@@ -69,5 +69,24 @@ impl RegistryError {
             | Self::Refused { .. }
             | Self::Incompatible { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_no_setting_of_one_program() {
+        let error = RegistryError::Refused {
+            url: "http://r".to_owned(),
+            detail: "401".to_owned(),
+        };
+        let text = error.to_string();
+        assert!(
+            text.ends_with("check the registry's user name and password"),
+            "{text}"
+        );
+        assert!(!text.contains("schema_registry"), "{text}");
     }
 }

@@ -3,7 +3,9 @@
 //! The list is by name and explicit: a function that a new version of the language brings is refused until somebody
 //! has read it and put it here.
 
+use super::closures::{Form, Metered};
 use super::{parse_json::ParseJson, reject::Reject, uuid_v5::UuidV5};
+use std::sync::Arc;
 use vrl::compiler::Function;
 use vrl::compiler::function::{
     self, ArgumentList, Compiled, Example, FunctionCompileContext, Parameter, closure,
@@ -130,22 +132,27 @@ pub fn refusal(name: &str) -> Option<&'static str> {
         .map(|(_, why)| *why)
 }
 
-/// The functions a program is compiled with.
-pub(super) fn allowed() -> Vec<Box<dyn Function>> {
+/// The functions a program is compiled with; its source tells which variables a closure can reach.
+pub(super) fn allowed(source: &str) -> Vec<Box<dyn Function>> {
     let mut functions: Vec<Box<dyn Function>> =
         vec![Box::new(ParseJson), Box::new(Reject), Box::new(UuidV5)];
+    let source: Arc<str> = source.into();
     for function in vrl::stdlib::all() {
         if ALLOWED.contains(&function.identifier()) {
-            functions.push(guarded(function));
+            functions.push(guarded(function, &source));
         }
     }
     functions
 }
 
-fn guarded(inner: Box<dyn Function>) -> Box<dyn Function> {
-    match inner.identifier() {
-        "format_timestamp" | "parse_timestamp" => Box::new(Literal {
-            inner,
+fn guarded(inner: Box<dyn Function>, source: &Arc<str>) -> Box<dyn Function> {
+    if let Some(form) = Form::named(inner.identifier()) {
+        let source = Arc::clone(source);
+        let guard = Guard::Closure { form, source };
+        return Box::new(Guarded { inner, guard });
+    }
+    let guard = match inner.identifier() {
+        "format_timestamp" | "parse_timestamp" => Guard::Literal {
             argument: "timezone",
             refuses: |value| {
                 let local = value
@@ -153,9 +160,8 @@ fn guarded(inner: Box<dyn Function>) -> Box<dyn Function> {
                     .is_none_or(|name| name.is_empty() || name == "local");
                 local.then_some("the machine's own time zone differs from machine to machine; name one, such as UTC")
             },
-        }),
-        "format_number" => Box::new(Literal {
-            inner,
+        },
+        "format_number" => Guard::Literal {
             argument: "scale",
             refuses: |value| {
                 let sane = value
@@ -163,21 +169,32 @@ fn guarded(inner: Box<dyn Function>) -> Box<dyn Function> {
                     .is_some_and(|scale| (0..=100).contains(&scale));
                 (!sane).then_some("expected a number from 0 to 100")
             },
-        }),
-        _ => inner,
-    }
+        },
+        _ => return inner,
+    };
+    Box::new(Guarded { inner, guard })
 }
 
-/// A function one of whose arguments must be a literal, so that the compiler can check it.
+/// A function of the library that is held to more than the library holds it to.
 #[derive(Debug)]
-struct Literal {
+struct Guarded {
     inner: Box<dyn Function>,
-    argument: &'static str,
-    /// Why a value is not taken.
-    refuses: fn(&Value) -> Option<&'static str>,
+    guard: Guard,
 }
 
-impl Function for Literal {
+#[derive(Debug)]
+enum Guard {
+    /// One of its arguments must be a literal, so that the compiler can check it.
+    Literal {
+        argument: &'static str,
+        /// Why a value is not taken.
+        refuses: fn(&Value) -> Option<&'static str>,
+    },
+    /// It runs a closure, each turn of which is metered.
+    Closure { form: Form, source: Arc<str> },
+}
+
+impl Function for Guarded {
     fn identifier(&self) -> &'static str {
         self.inner.identifier()
     }
@@ -216,16 +233,26 @@ impl Function for Literal {
         ctx: &mut FunctionCompileContext,
         arguments: ArgumentList,
     ) -> Compiled {
-        if let Some(value) = arguments.optional_literal(self.argument, state)?
-            && let Some(error) = (self.refuses)(&value)
-        {
-            return Err(Box::new(function::Error::InvalidArgument {
-                keyword: self.argument,
-                value,
-                error,
-            }));
+        match &self.guard {
+            Guard::Literal { argument, refuses } => {
+                if let Some(value) = arguments.optional_literal(argument, state)?
+                    && let Some(error) = refuses(&value)
+                {
+                    return Err(Box::new(function::Error::InvalidArgument {
+                        keyword: argument,
+                        value,
+                        error,
+                    }));
+                }
+                self.inner.compile(state, ctx, arguments)
+            }
+            Guard::Closure { form, source } => {
+                let span = ctx.span();
+                let text = source.get(span.start()..span.end()).unwrap_or(source);
+                let library = self.inner.compile(state, ctx, arguments.clone())?;
+                Ok(Box::new(Metered::new(*form, text, &arguments, library)?))
+            }
         }
-        self.inner.compile(state, ctx, arguments)
     }
 }
 

@@ -17,9 +17,10 @@ const RECORDS_PER_LOOK: u64 = 1024;
 
 /// Records on their way to one topic. [`Batch::enqueue`] as often as there are records, then [`Batch::finish`].
 ///
-/// Order per partition is kept: after the first record that fails for good in a partition, later records of that partition
-/// are not sent. The same holds for the whole batch where the partition of later records cannot be known: records without a
-/// key, another partitioner than murmur2, no metadata. A record that cannot be encoded ends the batch before it.
+/// Once a record of a partition has failed for good, no later record of that partition is enqueued. The same holds for
+/// the whole batch where the partition of later records cannot be known: records without a key, another partitioner than
+/// murmur2, no metadata. Records behind the failed one that librdkafka had in its queue by then may still be delivered:
+/// the report tells. A record that cannot be encoded ends the batch before it.
 ///
 /// Dropping a batch without `finish` leaves its queued records to their fate and tells nobody.
 pub struct Batch<'p> {
@@ -56,6 +57,13 @@ pub struct BatchError {
     pub cause: Cause,
     /// The outcome of every record that was handed over.
     pub report: Box<Report>,
+}
+
+impl BatchError {
+    /// Whether the whole batch may succeed when it is sent again.
+    pub fn retryable(&self) -> bool {
+        self.cause.retryable() && self.report.retryable()
+    }
 }
 
 impl<'p> Batch<'p> {
@@ -133,9 +141,7 @@ impl<'p> Batch<'p> {
             self.ended_by = Some(Cause::Cancelled);
             self.producer.purge_interrupted(&self.account);
         }
-        let unaccounted = self.account.outstanding();
-        let mut tally = self.account.take();
-        tally.unaccounted = unaccounted;
+        let tally = Arc::unwrap_or_clone(self.account.take());
         let report = tally.report(self.topic.name(), self.started.elapsed().as_secs_f64());
         match self.ended_by.take().or_else(|| report.first_failure()) {
             None => Ok(report),
@@ -176,6 +182,7 @@ impl<'p> Batch<'p> {
             ..Record::default()
         };
         let opaque = Context::opaque(self.slot, index);
+        self.account.expect_one();
         match self
             .producer
             .produce(&self.topic, &message, &self.account, opaque, pulse)

@@ -11,7 +11,6 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::producer::{Producer as _, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -105,7 +104,6 @@ pub struct Producer {
     /// Records given by [`Producer::enqueue`] since the last flush.
     loose: Arc<Account>,
     loose_slot: usize,
-    loose_index: AtomicU64,
     awaited: Semaphore,
     hurries: bool,
     places_keys_as_java: bool,
@@ -138,7 +136,6 @@ impl Producer {
             topics: Mutex::default(),
             loose,
             loose_slot,
-            loose_index: AtomicU64::new(0),
             awaited: Semaphore::new(MAX_AWAITED),
             hurries: linger / 1000.0 > LINGER_TO_HURRY.as_secs_f64(),
             places_keys_as_java: properties
@@ -203,7 +200,7 @@ impl Producer {
         cancelled: &mut dyn FnMut() -> bool,
     ) -> Result<(), ProduceError> {
         let topic = self.topic(topic)?;
-        let index = self.loose_index.fetch_add(1, Ordering::Relaxed);
+        let index = self.loose.expect_next();
         let opaque = Context::opaque(self.loose_slot, index);
         match self.produce(
             &topic,
@@ -227,7 +224,7 @@ impl Producer {
 
     /// Waits until every record given by [`Producer::enqueue`] has its outcome, and gives the account of them.
     ///
-    /// Indexes count from the last flush. `Err` means that `cancelled` said so or that `timeout` passed: nothing was purged,
+    /// Of several that wait at once each gets the same account. Indexes count from the last flush. `Err` means that `cancelled` said so or that `timeout` passed: nothing was purged,
     /// the number is how many records are still under way, and the next flush tells about all of them.
     pub fn flush(
         &self,
@@ -235,15 +232,16 @@ impl Producer {
         cancelled: &mut dyn FnMut() -> bool,
     ) -> Result<Tally, u64> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let round = self.loose.round();
         loop {
             let left = deadline.map_or(CHECK_EVERY, |deadline| {
                 deadline
                     .saturating_duration_since(Instant::now())
                     .min(CHECK_EVERY)
             });
-            if self.wait_settled(&self.loose, left) {
-                self.loose_index.store(0, Ordering::Relaxed);
-                return Ok(self.loose.take());
+            let left = self.hurry(&self.loose, left);
+            if let Some(tally) = self.loose.wait_taken(&round, left) {
+                return Ok(Arc::unwrap_or_clone(tally));
             }
             if cancelled() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(self.loose.outstanding());
@@ -272,11 +270,7 @@ impl Producer {
     /// The account returned is that of the records given by [`Producer::enqueue`].
     pub fn purge(&self, grace: Duration) -> Tally {
         self.purge_for(&self.loose, grace);
-        self.loose_index.store(0, Ordering::Relaxed);
-        let unaccounted = self.loose.outstanding();
-        let mut tally = self.loose.take();
-        tally.unaccounted = unaccounted;
-        tally
+        Arc::unwrap_or_clone(self.loose.take())
     }
 
     /// Records given by [`Producer::enqueue`] that have no outcome yet.
@@ -298,12 +292,18 @@ impl Producer {
     }
 
     pub(super) fn wait_settled(&self, account: &Account, wait: Duration) -> bool {
-        if self.hurries && account.outstanding() > 0 {
-            let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-            native::hurry(&self.native, wait_ms);
-            return account.wait_settled(Duration::ZERO);
+        let left = self.hurry(account, wait);
+        account.wait_settled(left)
+    }
+
+    /// Cuts lingering short where there is much of it, and gives what is left of `wait`.
+    fn hurry(&self, account: &Account, wait: Duration) -> Duration {
+        if !self.hurries || account.outstanding() == 0 {
+            return wait;
         }
-        account.wait_settled(wait)
+        let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        native::hurry(&self.native, wait_ms);
+        Duration::ZERO
     }
 
     pub(super) fn open(&self, account: Arc<Account>) -> usize {
@@ -314,7 +314,7 @@ impl Producer {
         self.native.client().context().close(slot);
     }
 
-    /// Hands a record over; waits while the queue is full.
+    /// Hands a record over that the account expects; waits while the queue is full. A refusal takes the count back.
     pub(super) fn produce(
         &self,
         topic: &Topic,
@@ -323,7 +323,6 @@ impl Producer {
         opaque: usize,
         pulse: &mut Pulse<'_>,
     ) -> Result<(), Refusal> {
-        account.expect_one();
         let refusal = loop {
             match topic.produce(record, opaque) {
                 Ok(()) => return Ok(()),

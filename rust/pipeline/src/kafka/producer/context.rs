@@ -11,7 +11,7 @@ use rdkafka::producer::{ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -40,11 +40,19 @@ struct AccountState {
     tally: Tally,
     /// Reports of earlier tallies that were already taken.
     taken: u64,
-    /// Somebody waits on `changed`: without one the polling thread saves the system call.
-    awaited: bool,
+    /// The index of the next record; counts from the last take.
+    next_index: u64,
+    /// Where the tally goes when it is taken.
+    round: Round,
+    /// How many wait on `changed`: without one the polling thread saves the system call.
+    awaited: usize,
     /// The batch gave up waiting; the account goes when its last report came.
     abandoned: bool,
 }
+
+/// The outcome of the records up to the next take. Whoever holds it while it is empty is told the same as the taker:
+/// otherwise one of two that wait would hear of a loss, and the other that all is well.
+pub(super) type Round = Arc<OnceLock<Arc<Tally>>>;
 
 impl Account {
     fn lock(&self) -> MutexGuard<'_, AccountState> {
@@ -55,6 +63,15 @@ impl Account {
     /// Counts a record before librdkafka gets it, because its report may come at once.
     pub(super) fn expect_one(&self) {
         self.enqueued.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a record, as [`Account::expect_one`], and gives its index since the last take.
+    pub(super) fn expect_next(&self) -> u64 {
+        let mut state = self.lock();
+        self.expect_one();
+        let index = state.next_index;
+        state.next_index += 1;
+        index
     }
 
     /// Takes the count back: librdkafka refused the record.
@@ -84,25 +101,66 @@ impl Account {
     /// Waits until every record has its report, at most `wait`; true when all have.
     pub(super) fn wait_settled(&self, wait: Duration) -> bool {
         let mut state = self.lock();
-        if self.outstanding_of(&state) == 0 {
-            return true;
-        }
-        state.awaited = true;
-        let (mut state, _) = self
-            .changed
-            .wait_timeout_while(state, wait, |state| self.outstanding_of(state) > 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.awaited = false;
+        state = self.wait_while(state, wait, |state| self.outstanding_of(state) > 0);
         self.outstanding_of(&state) == 0
     }
 
-    /// Takes the tally out and starts a new one.
-    pub(super) fn take(&self) -> Tally {
+    /// The round that runs now: to be asked for before waiting.
+    pub(super) fn round(&self) -> Round {
+        Arc::clone(&self.lock().round)
+    }
+
+    /// Waits until every record has its report, at most `wait`, and takes the tally, or shares the one that another
+    /// waiter took since `round` was asked for.
+    pub(super) fn wait_taken(&self, round: &Round, wait: Duration) -> Option<Arc<Tally>> {
         let mut state = self.lock();
-        let tally = std::mem::take(&mut state.tally);
+        state = self.wait_while(state, wait, |state| {
+            round.get().is_none() && self.outstanding_of(state) > 0
+        });
+        match round.get() {
+            Some(tally) => Some(Arc::clone(tally)),
+            None if self.outstanding_of(&state) > 0 => None,
+            None => Some(self.take_from(&mut state)),
+        }
+    }
+
+    /// Takes the tally out and starts a new one. What is outstanding is counted as unaccounted.
+    pub(super) fn take(&self) -> Arc<Tally> {
+        self.take_from(&mut self.lock())
+    }
+
+    fn take_from(&self, state: &mut AccountState) -> Arc<Tally> {
+        let mut tally = std::mem::take(&mut state.tally);
         state.taken += tally.settled;
+        tally.unaccounted = self.outstanding_of(state);
+        // Under the lock that gives the indexes: no record can have one of the old count and a report in the new.
+        state.next_index = 0;
         self.failed.store(false, Ordering::Relaxed);
+        let tally = Arc::new(tally);
+        // A round is taken once: the next one replaces it here.
+        let _ = std::mem::take(&mut state.round).set(Arc::clone(&tally));
+        if state.awaited > 0 {
+            self.changed.notify_all();
+        }
         tally
+    }
+
+    fn wait_while<'a>(
+        &self,
+        mut state: MutexGuard<'a, AccountState>,
+        wait: Duration,
+        condition: impl Fn(&AccountState) -> bool,
+    ) -> MutexGuard<'a, AccountState> {
+        if wait.is_zero() || !condition(&state) {
+            return state;
+        }
+        state.awaited += 1;
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(state, wait, |state| condition(state))
+            .unwrap_or_else(PoisonError::into_inner);
+        state.awaited -= 1;
+        state
     }
 
     fn outstanding_of(&self, state: &AccountState) -> u64 {
@@ -123,8 +181,8 @@ impl Account {
         let mut state = self.lock();
         book(&mut state.tally);
         self.note_failures(&state);
-        let done = (state.awaited || state.abandoned) && self.outstanding_of(&state) == 0;
-        if done && state.awaited {
+        let done = (state.awaited > 0 || state.abandoned) && self.outstanding_of(&state) == 0;
+        if done && state.awaited > 0 {
             self.changed.notify_all();
         }
         done && state.abandoned
@@ -342,5 +400,74 @@ impl ProducerContext for Context {
         } else {
             self.deliver_to_account(word(slot), index, result);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::Undelivered;
+    use super::*;
+
+    fn lose(account: &Account, index: u64) {
+        let failure = DeliveryFailure {
+            topic: "t".to_owned(),
+            partition: Some(0),
+            outcome: Undelivered::NotSent,
+            code: RDKafkaErrorCode::MessageTimedOut,
+            hint: None,
+        };
+        account.settle(|tally| tally.record_failed(index, failure));
+    }
+
+    #[test]
+    fn all_that_waited_for_the_same_records_hear_the_same() {
+        let account = Account::default();
+        let lost = account.expect_next();
+        let (first, second) = (account.round(), account.round());
+        assert!(account.wait_taken(&first, Duration::ZERO).is_none());
+        lose(&account, lost);
+        let told = account.wait_taken(&first, Duration::ZERO).unwrap();
+        assert_eq!(told.not_sent.len(), 1);
+        // Another round has come and gone before the second waiter looks.
+        let later = account.wait_taken(&account.round(), Duration::ZERO);
+        assert!(later.unwrap().not_sent.is_empty());
+        let told = account.wait_taken(&second, Duration::ZERO).unwrap();
+        assert_eq!(told.not_sent.len(), 1);
+    }
+
+    #[test]
+    fn a_waiter_wakes_when_another_takes() {
+        let account = Arc::new(Account::default());
+        account.expect_next();
+        let round = account.round();
+        let waiter = {
+            let account = Arc::clone(&account);
+            std::thread::spawn(move || account.wait_taken(&round, Duration::from_mins(1)))
+        };
+        while account.lock().awaited == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(account.take().unaccounted, 1);
+        assert_eq!(waiter.join().unwrap().unwrap().unaccounted, 1);
+    }
+
+    #[test]
+    fn indexes_start_again_only_when_no_record_is_under_way() {
+        let account = Account::default();
+        assert_eq!((account.expect_next(), account.expect_next()), (0, 1));
+        lose(&account, 0);
+        assert!(
+            account
+                .wait_taken(&account.round(), Duration::ZERO)
+                .is_none()
+        );
+        assert_eq!(account.expect_next(), 2);
+        lose(&account, 1);
+        lose(&account, 2);
+        let told = account
+            .wait_taken(&account.round(), Duration::ZERO)
+            .unwrap();
+        assert_eq!(told.not_sent.iter().collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(account.expect_next(), 0);
     }
 }

@@ -76,6 +76,8 @@ pub struct Tally {
     pub failures: BTreeMap<u64, DeliveryFailure>,
     /// Partitions in which a record failed for good.
     pub failed_partitions: Vec<i32>,
+    /// Some failure would come again, also one whose reason is not kept.
+    pub hopeless: bool,
 }
 
 impl Tally {
@@ -102,6 +104,7 @@ impl Tally {
     /// Counts a record that librdkafka did not take: it has no delivery report.
     pub fn record_refused(&mut self, index: u64, failure: DeliveryFailure) {
         self.mark(index, failure.outcome);
+        self.hopeless |= !failure.retryable();
         if let Some(partition) = failure.partition
             && !self.failed_partitions.contains(&partition)
         {
@@ -126,6 +129,11 @@ impl Tally {
         };
     }
 
+    /// Whether every record was delivered.
+    pub fn is_complete(&self) -> bool {
+        self.not_sent.is_empty() && self.unknown.is_empty() && self.unaccounted == 0
+    }
+
     /// The account as the caller sees it.
     pub fn report(self, topic: &str, seconds: f64) -> Report {
         Report {
@@ -138,6 +146,7 @@ impl Tally {
             unknown: self.unknown,
             unaccounted: self.unaccounted,
             failures: self.failures,
+            hopeless: self.hopeless,
         }
     }
 }
@@ -163,9 +172,16 @@ pub struct Report {
     pub unaccounted: u64,
     /// Reasons of the failures with the lowest indexes, at most [`DETAILED_FAILURES`].
     pub failures: BTreeMap<u64, DeliveryFailure>,
+    /// Some failure would come again, also one whose reason is not kept.
+    pub hopeless: bool,
 }
 
 impl Report {
+    /// Whether sending all of the records again may succeed: one that can never be delivered is enough for false.
+    pub fn retryable(&self) -> bool {
+        !self.hopeless
+    }
+
     /// Whether every record was delivered.
     pub fn is_complete(&self) -> bool {
         self.not_sent.is_empty() && self.unknown.is_empty() && self.unaccounted == 0
@@ -185,6 +201,7 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use super::super::BatchError;
     use super::*;
     use proptest::prelude::*;
     use rdkafka::types::RDKafkaErrorCode;
@@ -228,6 +245,29 @@ mod tests {
             report.first_failure(),
             Some(Cause::Delivery { index: 0, .. })
         ));
+    }
+
+    #[test]
+    fn one_failure_for_good_among_many_makes_sending_again_hopeless() {
+        let mut tally = Tally::default();
+        for index in 0..200 {
+            tally.record_failed(index, failure(1, Undelivered::NotSent));
+        }
+        assert!(tally.clone().report("t", 0.0).retryable());
+        let too_large = DeliveryFailure {
+            code: RDKafkaErrorCode::MessageSizeTooLarge,
+            ..failure(1, Undelivered::NotSent)
+        };
+        tally.record_failed(200, too_large);
+        assert!(!tally.failures.contains_key(&200), "its reason is not kept");
+        let report = tally.report("t", 0.0);
+        let cause = report.first_failure().unwrap();
+        assert!(cause.retryable(), "the first failure alone would be");
+        let error = BatchError {
+            cause,
+            report: Box::new(report),
+        };
+        assert!(!error.retryable());
     }
 
     proptest! {
