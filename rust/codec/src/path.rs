@@ -110,9 +110,19 @@ pub(crate) fn write_field(out: &mut String, name: &str) {
 }
 
 /// Puts a field in front of a path, on the way out of a recursion: the good way pays nothing for it.
+///
+/// Such a path is for people: a name that holds line breaks (a map's key is data) keeps the message on one line.
 pub(crate) fn prepend_field(path: &mut String, field: &str) {
-    let mut longer = String::with_capacity(field.len() + 1 + path.len());
-    write_field(&mut longer, field);
+    let mut written = String::with_capacity(field.len());
+    write_field(&mut written, field);
+    let mut longer = String::with_capacity(written.len() + 1 + path.len());
+    for c in written.chars() {
+        if c.is_control() {
+            longer.extend(c.escape_default());
+        } else {
+            longer.push(c);
+        }
+    }
     prepend(path, longer);
 }
 
@@ -248,6 +258,13 @@ mod tests {
 
     fn field(name: &str) -> Segment {
         Segment::Field(name.into())
+    }
+
+    #[test]
+    fn a_path_in_a_message_stays_on_one_line() {
+        let mut path = "x".to_owned();
+        prepend_field(&mut path, "a\nb\u{7}");
+        assert_eq!(path, "\"a\\nb\\u{7}\".x");
     }
 
     #[test]
