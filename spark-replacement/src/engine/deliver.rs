@@ -68,7 +68,6 @@ impl<S: Sink> Processor<S> {
         let mut attempts = 0;
         let mut alone = Alone::default();
         let mut misconfigured = false;
-        let _room = self.rows.acquire().await;
         loop {
             self.breaker.permit().await;
             attempts += 1;

@@ -26,8 +26,6 @@ use super::{decode, tables::TableSlot};
 
 /// Rows of one record that are written at the same time.
 const ROWS_AT_ONCE: usize = 32;
-/// Rows that one record may become; more are a dead letter, as memory has a bound.
-const MAX_ROWS: usize = 10_000;
 
 /// The handler of a pipeline's records.
 pub(super) struct Processor<S: Sink> {
@@ -37,7 +35,7 @@ pub(super) struct Processor<S: Sink> {
     pub(super) sink: S,
     pub(super) tables: Vec<TableSlot<S>>,
     pub(super) breaker: Breaker,
-    /// Rows sent and not acknowledged: a record may become many.
+    /// Room for the rows of records that became many.
     pub(super) rows: Semaphore,
     /// The last configuration-like fault was the sink's, so that a record which never reached it proves nothing.
     pub(super) flooded_at_sink: AtomicBool,
@@ -308,13 +306,6 @@ impl<S: Sink> Processor<S> {
             Ok(rows) => rows,
             Err(filter) => return Ok(Err(filter)),
         };
-        if rows.len() > MAX_ROWS {
-            let message = format!(
-                "the program made {} rows of one record, {MAX_ROWS} at most",
-                rows.len()
-            );
-            return Err(Dead::new("too_many_rows", Stage::Remap, message).into());
-        }
         let cells: Vec<_> = rows
             .iter()
             .map(|row| self.slots.projection.project_value(row))
@@ -339,7 +330,13 @@ impl<S: Sink> Processor<S> {
             // Few at a time: what one record became must not crowd out all others.
             let writes: Vec<_> = effects
                 .iter()
-                .map(|effect| self.write(effect.table, &opened[effect.table], &effect.row))
+                .map(|effect| async {
+                    // One row of a record has its room since it was read; the others ask for theirs here. The
+                    // semaphore is never closed, and an error would mean no bound and nothing worse.
+                    let _room = self.rows.acquire().await;
+                    self.write(effect.table, &opened[effect.table], &effect.row)
+                        .await
+                })
                 .collect();
             futures::stream::iter(writes)
                 .buffered(ROWS_AT_ONCE)

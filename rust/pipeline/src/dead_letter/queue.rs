@@ -156,12 +156,4 @@ impl DeadLetterQueue {
             detail: advice.to_owned(),
         }
     }
-
-    /// Gives up what is not sent; the offsets of those records are not committed.
-    pub fn purge(&self) {
-        self.producer
-            .purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
-        // The reports of purged records must still be served, else their waiters never wake.
-        let _ = self.producer.flush(Duration::from_millis(500));
-    }
 }

@@ -265,17 +265,11 @@ fn one_line(message: &str) -> String {
         .collect()
 }
 
+/// The value's type as a message names it; what a program writes as a text is bytes to VRL.
 fn kind(value: &Value) -> &'static str {
     match value {
-        Value::Bytes(_) | Value::String(_) => "a string",
-        Value::Regex(_) => "a regular expression",
-        Value::Integer(_) => "an integer",
-        Value::Float(_) => "a float",
-        Value::Boolean(_) => "a boolean",
-        Value::Timestamp(_) => "a timestamp",
-        Value::Object(_) => "an object",
-        Value::Array(_) => "an array",
-        Value::Null => "null",
+        Value::Bytes(_) => "a string",
+        other => millstream_codec::kind(other),
     }
 }
 

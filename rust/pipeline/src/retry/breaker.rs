@@ -1,11 +1,11 @@
 //! One circuit breaker per dependency: when it is down, one caller asks and the others wait.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// Transient failures in a row after which the breaker opens.
 const OPEN_AFTER: u32 = 5;
@@ -17,10 +17,10 @@ const PROBE_BASE: Duration = Duration::from_millis(250);
 /// Closed: everybody may try. Open: one probe at a time, with growing distance.
 #[derive(Debug)]
 pub struct Breaker {
-    /// Failures in a row. The lock also orders the changes of `open`: a success and a failure at the same time must not
+    /// Failures in a row. Changed only under `change`, as `open` is: a success and a failure at the same time must not
     /// leave it open with nothing counted, which no later success would close.
-    failures: Mutex<u32>,
-    successes: AtomicU64,
+    failures: AtomicU32,
+    change: Mutex<()>,
     open: watch::Sender<bool>,
     probe: tokio::sync::Mutex<()>,
 }
@@ -28,8 +28,8 @@ pub struct Breaker {
 impl Default for Breaker {
     fn default() -> Self {
         Self {
-            failures: Mutex::new(0),
-            successes: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
+            change: Mutex::new(()),
             open: watch::Sender::new(false),
             probe: tokio::sync::Mutex::new(()),
         }
@@ -40,11 +40,6 @@ impl Breaker {
     /// Whether the dependency counts as down.
     pub fn is_open(&self) -> bool {
         *self.open.borrow()
-    }
-
-    /// How often it answered. A caller that keeps failing while this grows knows that the fault is its own.
-    pub fn successes(&self) -> u64 {
-        self.successes.load(Ordering::Relaxed)
     }
 
     /// Waits until the caller may try. Returns at once while closed.
@@ -63,7 +58,10 @@ impl Breaker {
 
     async fn turn(&self) {
         let _probing = self.probe.lock().await;
-        let failures = self.failures().saturating_sub(OPEN_AFTER);
+        let failures = self
+            .failures
+            .load(Ordering::Relaxed)
+            .saturating_sub(OPEN_AFTER);
         sleep(
             PROBE_BASE
                 .saturating_mul(1 << failures.min(8))
@@ -75,9 +73,12 @@ impl Breaker {
     /// The dependency answered (a refusal is an answer too). `closed` runs when this closed the breaker, before anybody
     /// can open it again.
     pub fn success(&self, closed: impl FnOnce()) {
-        self.successes.fetch_add(1, Ordering::Relaxed);
-        let mut failures = self.failures();
-        *failures = 0;
+        // The usual case takes no lock: nothing failed, so it is closed.
+        if self.failures.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let _change = self.change();
+        self.failures.store(0, Ordering::Relaxed);
         if self
             .open
             .send_if_modified(|open| std::mem::replace(open, false))
@@ -88,9 +89,10 @@ impl Breaker {
 
     /// The dependency did not answer. `opened` runs when this opened the breaker, before anybody can close it.
     pub fn failure(&self, opened: impl FnOnce()) {
-        let mut failures = self.failures();
-        *failures = failures.saturating_add(1);
-        if *failures >= OPEN_AFTER
+        let _change = self.change();
+        let failures = self.failures.load(Ordering::Relaxed).saturating_add(1);
+        self.failures.store(failures, Ordering::Relaxed);
+        if failures >= OPEN_AFTER
             && self
                 .open
                 .send_if_modified(|open| !std::mem::replace(open, true))
@@ -99,16 +101,8 @@ impl Breaker {
         }
     }
 
-    fn failures(&self) -> MutexGuard<'_, u32> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until the breaker is closed, at most until `deadline`; false when it is still open then.
-    pub async fn closed_by(&self, deadline: Instant) -> bool {
-        let mut state = self.open.subscribe();
-        tokio::time::timeout_at(deadline, state.wait_for(|open| !open))
-            .await
-            .is_ok()
+    fn change(&self) -> MutexGuard<'_, ()> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,6 +110,7 @@ impl Breaker {
 mod tests {
     use super::*;
     use std::sync::Arc;
+    use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
     async fn an_open_breaker_lets_one_through_at_a_time() {
@@ -159,7 +154,6 @@ mod tests {
         breaker.success(|| {});
         waiting.await.unwrap();
         assert!(!breaker.is_open());
-        assert_eq!(breaker.successes(), 1);
     }
 
     #[tokio::test(start_paused = true)]

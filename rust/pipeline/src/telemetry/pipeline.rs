@@ -291,12 +291,6 @@ impl TableTelemetry {
         self.write.observe(took.as_secs_f64());
     }
 
-    /// `rows` rows of one request were acknowledged together.
-    pub fn written_batch(&self, rows: u64, took: Duration) {
-        self.rows.inc_by(rows);
-        self.write.observe(took.as_secs_f64());
-    }
-
     /// A row was refused for good.
     pub fn refused(&self) {
         self.refused.inc();
