@@ -39,7 +39,7 @@ pub(super) async fn open<'a>(
             };
             let schema = match registry.cached(id) {
                 Some(schema) => schema,
-                None => registry.avro_schema(id).await?,
+                None => Box::pin(registry.avro_schema(id)).await?,
             };
             Ok(Payload {
                 bytes: datum,

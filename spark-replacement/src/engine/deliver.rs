@@ -69,7 +69,11 @@ impl<S: Sink> Processor<S> {
         let mut alone = Alone::default();
         let mut misconfigured = false;
         loop {
-            self.breaker.permit().await;
+            // What happens once in a long while is boxed here and below: a future that is a part of a record's task is
+            // copied with it, also when it never runs.
+            if self.breaker.is_open() {
+                Box::pin(self.breaker.permit()).await;
+            }
             attempts += 1;
             let started = Instant::now();
             match self.sink.write(&table, row).await {
@@ -126,7 +130,7 @@ impl<S: Sink> Processor<S> {
                 }
             }
             // Refused or misconfigured: look at the table again. What it says then tells the row's fault from the table's.
-            let (fresh, waited) = self.reopen(index, &table).await;
+            let (fresh, waited) = Box::pin(self.reopen(index, &table)).await;
             misconfigured |= waited;
             if S::shape(&fresh) != S::shape(opened) {
                 if misconfigured {

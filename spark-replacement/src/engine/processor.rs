@@ -112,17 +112,17 @@ impl<S: Sink> Processor<S> {
                     }
                     Ran::Rebind => continue,
                     Ran::Refused(dead, letter) => {
-                        if self.hold(&dead).await {
+                        if Box::pin(self.hold(&dead)).await {
                             continue;
                         }
-                        return self.bury(record, letter).await;
+                        return Box::pin(self.bury(record, letter)).await;
                     }
                 },
                 Err(fault) => fault,
             };
             match fault {
                 Fault::Dead(dead) => {
-                    if self.hold(&dead).await {
+                    if Box::pin(self.hold(&dead)).await {
                         continue;
                     }
                     let letter = DeadLetter {
@@ -132,7 +132,7 @@ impl<S: Sink> Processor<S> {
                         attempts: 1,
                         targets: Vec::new(),
                     };
-                    return self.bury(record, letter).await;
+                    return Box::pin(self.bury(record, letter)).await;
                 }
                 Fault::Wait {
                     configuration,
@@ -238,7 +238,7 @@ impl<S: Sink> Processor<S> {
                     Ok(table) => break table,
                     Err(error) => {
                         waited = true;
-                        self.wait_for_table(&error).await;
+                        Box::pin(self.wait_for_table(&error)).await;
                     }
                 }
             };

@@ -50,7 +50,7 @@ impl<S: Sink> TableSlot<S> {
     pub(super) async fn get(&self, sink: &S, plan: &TablePlan) -> Result<Arc<S::Table>, SinkError> {
         match self.current() {
             Some(table) => Ok(table),
-            None => self.open(sink, plan, None).await,
+            None => Box::pin(self.open(sink, plan, None)).await,
         }
     }
 

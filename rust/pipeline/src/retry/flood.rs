@@ -4,6 +4,7 @@
 //! to the dead letters. After [`LIMIT`] configuration-like faults with no success between them the pipeline holds, and one
 //! record is tried every [`PROBE_EVERY`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ impl Flood {
 #[derive(Debug)]
 pub struct FloodGate {
     flood: Mutex<Flood>,
+    /// There was a fault since the last success. Changed under the lock of `flood`, read without it.
+    faulty: AtomicBool,
     holding: watch::Sender<bool>,
     probe: tokio::sync::Mutex<()>,
 }
@@ -63,6 +66,7 @@ impl Default for FloodGate {
     fn default() -> Self {
         Self {
             flood: Mutex::default(),
+            faulty: AtomicBool::new(false),
             holding: watch::Sender::new(false),
             probe: tokio::sync::Mutex::new(()),
         }
@@ -72,15 +76,18 @@ impl Default for FloodGate {
 impl FloodGate {
     /// Whether the pipeline holds.
     pub fn holds(&self) -> bool {
-        *self.holding.borrow()
+        // The usual case takes no lock: without a fault nothing is held.
+        self.faulty.load(Ordering::Relaxed) && *self.holding.borrow()
     }
 
     /// A record succeeded: whatever was held may go on.
     pub fn success(&self) {
-        self.flood
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .success();
+        if !self.faulty.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut flood = self.flood.lock().unwrap_or_else(PoisonError::into_inner);
+        flood.success();
+        self.faulty.store(false, Ordering::Relaxed);
         self.holding
             .send_if_modified(|holding| std::mem::replace(holding, false));
     }
@@ -88,6 +95,7 @@ impl FloodGate {
     /// A record failed in a configuration-like way.
     pub fn fault(&self) -> Verdict {
         let mut flood = self.flood.lock().unwrap_or_else(PoisonError::into_inner);
+        self.faulty.store(true, Ordering::Relaxed);
         let verdict = flood.fault();
         if verdict == Verdict::Hold {
             self.holding

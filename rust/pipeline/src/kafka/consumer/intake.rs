@@ -1,59 +1,63 @@
 //! Back-pressure: how many records, and how many of their bytes, may be in flight.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// Bytes per permit of the byte semaphore, so that limits beyond 4 GiB fit too.
-const UNIT: usize = 256;
-
-/// The bound. Cloning shares it.
-#[derive(Debug, Clone)]
+/// The bound, kept by the polling thread, the only one that takes.
+#[derive(Debug)]
 pub(super) struct Intake {
-    rows: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
+    taken: Arc<Taken>,
     max_rows: usize,
-    max_units: u32,
+    max_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    rows: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 /// Room for one record; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Room {
-    _row: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+    taken: Arc<Taken>,
+    bytes: usize,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.taken.rows.fetch_sub(1, Ordering::Relaxed);
+        self.taken.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Intake {
     pub(super) fn new(rows: usize, bytes: usize) -> Self {
-        let max_units = u32::try_from((bytes / UNIT).max(1)).unwrap_or(u32::MAX);
-        let max_rows = rows.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            rows: Arc::new(Semaphore::new(max_rows)),
-            bytes: Arc::new(Semaphore::new(max_units as usize)),
-            max_rows,
-            max_units,
+            taken: Arc::default(),
+            max_rows: rows.max(1),
+            max_bytes: bytes,
         }
     }
 
-    /// Records that hold room, and about how many bytes they hold.
+    /// Records that hold room, and how many bytes they hold.
     pub(super) fn in_flight(&self) -> (usize, usize) {
-        let units = (self.max_units as usize).saturating_sub(self.bytes.available_permits());
-        (
-            self.max_rows.saturating_sub(self.rows.available_permits()),
-            units * UNIT,
-        )
+        let Taken { rows, bytes } = &*self.taken;
+        (rows.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed))
     }
 
-    /// Room for a record of `size` bytes, if there is any. One larger than the whole bound waits until it is alone.
-    pub(super) fn try_take(&self, size: usize) -> Option<Room> {
-        let units = u32::try_from(size.div_ceil(UNIT).max(1))
-            .unwrap_or(u32::MAX)
-            .min(self.max_units);
-        let row = self.rows.clone().try_acquire_owned().ok()?;
-        let bytes = self.bytes.clone().try_acquire_many_owned(units).ok()?;
+    /// Room for a record of `bytes`, if there is any. One larger than the whole bound waits until it is alone.
+    pub(super) fn try_take(&mut self, bytes: usize) -> Option<Room> {
+        let (rows, held) = self.in_flight();
+        // Others only give back in between, so that what is free now stays free.
+        if rows >= self.max_rows || (rows > 0 && held.saturating_add(bytes) > self.max_bytes) {
+            return None;
+        }
+        self.taken.rows.fetch_add(1, Ordering::Relaxed);
+        self.taken.bytes.fetch_add(bytes, Ordering::Relaxed);
         Some(Room {
-            _row: row,
-            _bytes: bytes,
+            taken: self.taken.clone(),
+            bytes,
         })
     }
 }
@@ -64,13 +68,27 @@ mod tests {
 
     #[test]
     fn rows_and_bytes_are_both_bounded() {
-        let intake = Intake::new(2, 1024);
+        let mut intake = Intake::new(2, 1024);
         let first = intake.try_take(600).unwrap();
         assert!(intake.try_take(600).is_none());
         let second = intake.try_take(100).unwrap();
         assert!(intake.try_take(1).is_none());
-        assert_eq!(intake.in_flight(), (2, 1024));
-        drop((first, second));
-        assert!(intake.try_take(1 << 40).is_some());
+        assert_eq!(intake.in_flight(), (2, 700));
+        drop(second);
+        assert_eq!(intake.in_flight(), (1, 600));
+        drop(first);
+        assert_eq!(intake.in_flight(), (0, 0));
+    }
+
+    #[test]
+    fn a_record_larger_than_the_bound_waits_until_it_is_alone() {
+        let mut intake = Intake::new(2, 1024);
+        let first = intake.try_take(1).unwrap();
+        assert!(intake.try_take(1 << 40).is_none());
+        drop(first);
+        let large = intake.try_take(1 << 40).unwrap();
+        assert!(intake.try_take(1).is_none());
+        drop(large);
+        assert!(intake.try_take(1).is_some());
     }
 }

@@ -75,10 +75,10 @@ impl Sink for CassandraSink {
         columns: &[String],
         with_ttl: bool,
     ) -> Result<CassandraTable, SinkError> {
-        let key = tables::primary_key(&self.session, name).await?;
+        let key = Box::pin(tables::primary_key(&self.session, name)).await?;
         let statements = tables::Statements::new(name, columns, &key, with_ttl)?;
-        let insert = self.prepare(statements.insert).await?;
-        let delete = self.prepare(statements.delete).await?;
+        let insert = Box::pin(self.prepare(statements.insert)).await?;
+        let delete = Box::pin(self.prepare(statements.delete)).await?;
         let shape = tables::shape(name, columns, &key, &insert)?;
         let mut replace = Batch::new(BatchType::Unlogged);
         replace.append_statement(delete.clone());
@@ -102,15 +102,17 @@ impl Sink for CassandraSink {
             row,
             with_ttl: table.with_ttl,
         };
+        // The driver's futures have almost 4 KiB each. Boxed here they are moved once; unboxed they would be a part of every
+        // future above, up to the record's task, and be copied with each: a tenth of the CPU of a row.
         let result = match row.change {
-            Change::Insert => self.session.execute_unpaged(&table.insert, insert).await,
+            Change::Insert => Box::pin(self.session.execute_unpaged(&table.insert, insert)).await,
             Change::Delete => {
                 let delete = DeleteValues {
                     row,
                     shape: &table.shape,
                     stamp: row.stamp,
                 };
-                self.session.execute_unpaged(&table.delete, delete).await
+                Box::pin(self.session.execute_unpaged(&table.delete, delete)).await
             }
             Change::Replace => {
                 let delete = DeleteValues {
@@ -118,7 +120,7 @@ impl Sink for CassandraSink {
                     shape: &table.shape,
                     stamp: row.stamp - 1,
                 };
-                self.session.batch(&table.replace, (delete, insert)).await
+                Box::pin(self.session.batch(&table.replace, (delete, insert))).await
             }
         };
         result.map(drop).map_err(|error| classify(&error))
