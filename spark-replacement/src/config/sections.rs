@@ -61,7 +61,7 @@ pub struct CassandraSection {
     pub consistency: Consistency,
     /// Limit of one attempt to write. Default 5 s.
     pub request_timeout: Duration,
-    /// Rows sent and not yet acknowledged, over all pipelines. Default 256.
+    /// Records of one pipeline taken and not yet settled; as many rows are written at the same time. Default 256.
     pub max_in_flight: usize,
 }
 
@@ -93,7 +93,7 @@ pub struct LifecycleConfig {
 /// `[limits]`.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
-    /// Bytes of records taken and not yet settled, over all pipelines. Default 32 MiB.
+    /// Bytes of records of one pipeline taken and not yet settled. Default 32 MiB.
     pub max_in_flight_bytes: usize,
     /// Records a partition may run ahead of the lowest one that is not settled. Default 50,000.
     pub max_settled_ahead: usize,
