@@ -476,7 +476,8 @@ class Producer:
 
         Raises:
             ProduceError: Records were not delivered: `report` names each, counted from the last flush. Or the timeout
-                passed: they are still under way, and the next flush tells about them.
+                passed: they are still under way, and the next flush tells about them. Not `retryable` where the brokers
+                refuse us (credentials, TLS, a right), which `code` names.
         """
 
     def produce_batch(
@@ -503,7 +504,8 @@ class Producer:
         Raises:
             ProduceError: Some records were not delivered. `report.not_sent` and `report.unknown` list their indexes;
                 of an iterable, what it had not yet given is in neither. `retryable` says whether the same call may
-                succeed later.
+                succeed later: not where the brokers refuse us (credentials, TLS, a right), which `code` names. A token
+                that could not be fetched counts as a server that is down.
             EncodeError: A record cannot be encoded or has no key: `index`, `path`. Those before it are delivered, those
                 after it are not sent; an iterable is read no further, and `report` lists what was taken from it.
             RegistryError: The schema could not be registered; nothing was sent.

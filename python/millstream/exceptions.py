@@ -120,7 +120,8 @@ class ProduceError(MillstreamError):
     """Records were not delivered to Kafka; the report says which of those that the call took.
 
     Attributes:
-        code: Kafka's name of the first failure, such as `MessageTimedOut`; empty when something else ended the call.
+        code: Kafka's name of the first failure, such as `MessageTimedOut`, or `Authentication` where records timed out
+            because the brokers refused us; empty when something else ended the call.
         report: The outcome of every record; None for the error of a single record.
     """
 

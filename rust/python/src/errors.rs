@@ -6,7 +6,7 @@ use crate::producer::report_to_py;
 use millstream_codec::path::PathError;
 use millstream_codec::{DecodeError, EncodeError, SchemaError};
 use millstream_pipeline::kafka;
-use millstream_pipeline::kafka::producer::{BatchError, Cause, ProduceError, Report};
+use millstream_pipeline::kafka::producer::{BatchError, Cause, ProduceError, Rejection, Report};
 use millstream_pipeline::registry::RegistryError;
 use millstream_pipeline::remap::CompileError;
 use millstream_pipeline::source::FetchError;
@@ -35,8 +35,11 @@ pub(crate) enum Failure {
     Batch(BatchError),
     /// Records given one by one were not delivered.
     Flush(Box<Report>),
-    /// The time given to `flush` passed with so many records under way.
-    FlushTimeout(u64),
+    /// The time given to `flush` passed with so many records under way, perhaps because the brokers refuse us.
+    FlushTimeout {
+        outstanding: u64,
+        rejection: Option<Rejection>,
+    },
     Closed(&'static str),
 }
 
@@ -100,11 +103,22 @@ fn to_exception(py: Python<'_>, failure: Failure) -> PyResult<PyErr> {
             (class, error.to_string())
         }
         Failure::Flush(report) => flush_facts(py, &facts, &report)?,
-        Failure::FlushTimeout(outstanding) => {
-            facts.set_item("retryable", true)?;
-            let text =
-                format!("{outstanding} records are still under way after the timeout; flush again");
-            ("ProduceError", text)
+        Failure::FlushTimeout {
+            outstanding,
+            rejection,
+        } => {
+            facts.set_item("retryable", rejection.is_none())?;
+            let text = match rejection {
+                None => "flush again".to_owned(),
+                Some(rejection) => {
+                    facts.set_item("code", format!("{:?}", rejection.code))?;
+                    rejection.to_string()
+                }
+            };
+            (
+                "ProduceError",
+                format!("{outstanding} records are still under way after the timeout; {text}"),
+            )
         }
         Failure::Closed(what) => (
             "ClosedError",

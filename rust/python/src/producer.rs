@@ -236,9 +236,13 @@ impl Producer {
         match result {
             Ok(tally) if tally.is_complete() => Ok(()),
             Ok(tally) => Err(Failure::Flush(Box::new(loose_report(tally, started))).into()),
-            Err(outstanding) => Err(interrupt
-                .take()
-                .unwrap_or_else(|| Failure::FlushTimeout(outstanding).into())),
+            Err(outstanding) => Err(interrupt.take().unwrap_or_else(|| {
+                Failure::FlushTimeout {
+                    outstanding,
+                    rejection: client.rejection(),
+                }
+                .into()
+            })),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The producer itself: one librdkafka client with its polling thread.
 
+use super::broker_errors::Rejection;
 use super::context::{Account, Context, Native, SendOutcome};
 use super::delivery::Tally;
 use super::error::{DeliveryFailure, ProduceError, Undelivered};
@@ -224,8 +225,9 @@ impl Producer {
 
     /// Waits until every record given by [`Producer::enqueue`] has its outcome, and gives the account of them.
     ///
-    /// Of several that wait at once each gets the same account. Indexes count from the last flush. `Err` means that `cancelled` said so or that `timeout` passed: nothing was purged,
-    /// the number is how many records are still under way, and the next flush tells about all of them.
+    /// Of several that wait at once each gets the same account. Indexes count from the last flush. `Err` means that
+    /// `cancelled` said so or that `timeout` passed: nothing was purged, the number is how many records are still under
+    /// way, and the next flush tells about all of them.
     pub fn flush(
         &self,
         timeout: Option<Duration>,
@@ -276,6 +278,12 @@ impl Producer {
     /// Records given by [`Producer::enqueue`] that have no outcome yet.
     pub fn outstanding(&self) -> u64 {
         self.loose.outstanding()
+    }
+
+    /// What the brokers refuse this client, if they do: then waiting for records under way, or sending them again, is in
+    /// vain until somebody mends the configuration or gives the right.
+    pub fn rejection(&self) -> Option<Rejection> {
+        self.native.client().context().rejection()
     }
 
     pub(super) fn purge_for(&self, account: &Account, grace: Duration) {
@@ -349,12 +357,13 @@ impl Producer {
         partition: Option<i32>,
         code: RDKafkaErrorCode,
     ) -> DeliveryFailure {
+        let (code, hint) = self.native.client().context().explain(code);
         DeliveryFailure {
             topic: topic.to_owned(),
             partition,
             outcome: Undelivered::NotSent,
             code,
-            hint: self.native.client().context().hint(code),
+            hint,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Where delivery reports go: rdkafka's context, and the account of each batch under way.
 
+use super::broker_errors::{BrokerErrors, Rejection};
 use super::delivery::Tally;
 use super::error::{DeliveryFailure, ProduceError};
 use super::native;
@@ -12,7 +13,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 pub(super) type Native = ThreadedProducer<Context>;
@@ -201,7 +202,9 @@ impl Account {
 pub(super) struct Context {
     accounts: Mutex<Accounts>,
     sends: Mutex<Sends>,
-    last_error: Mutex<Option<String>>,
+    broker_errors: Mutex<BrokerErrors>,
+    /// There may be a rejection to forget: spares each delivered record the lock.
+    rejected: AtomicBool,
     fatal: AtomicBool,
 }
 
@@ -268,17 +271,21 @@ impl Context {
             .remove(&(opaque as u64 & INDEX_MASK));
     }
 
-    /// What librdkafka last said about its brokers, for the codes it explains.
-    pub(super) fn hint(&self, code: RDKafkaErrorCode) -> Option<String> {
-        matches!(
-            code,
-            RDKafkaErrorCode::MessageTimedOut
-                | RDKafkaErrorCode::TimedOutQueue
-                | RDKafkaErrorCode::Fatal
-                | RDKafkaErrorCode::BrokerTransportFailure
-        )
-        .then(|| lock(&self.last_error).clone())
-        .flatten()
+    /// The code that says why a record failed with `code`, and librdkafka's words where they explain it.
+    pub(super) fn explain(&self, code: RDKafkaErrorCode) -> (RDKafkaErrorCode, Option<String>) {
+        lock(&self.broker_errors).explain(code, Instant::now())
+    }
+
+    /// What the brokers refuse us now.
+    pub(super) fn rejection(&self) -> Option<Rejection> {
+        lock(&self.broker_errors).rejection(Instant::now()).cloned()
+    }
+
+    fn note_delivered(&self) {
+        if self.rejected.load(Ordering::Relaxed) {
+            self.rejected.store(false, Ordering::Relaxed);
+            lock(&self.broker_errors).delivered();
+        }
     }
 
     /// Whether librdkafka declared this client dead.
@@ -291,12 +298,13 @@ impl Context {
         code: RDKafkaErrorCode,
         message: &rdkafka::message::BorrowedMessage<'_>,
     ) -> DeliveryFailure {
+        let (code, hint) = self.explain(code);
         DeliveryFailure {
             topic: message.topic().to_owned(),
             partition: (message.partition() >= 0).then(|| message.partition()),
             outcome: native::undelivered(message),
             code,
-            hint: self.hint(code),
+            hint,
         }
     }
 
@@ -307,6 +315,7 @@ impl Context {
         };
         let gone = match result {
             Ok(message) => {
+                self.note_delivered();
                 let bytes = (message.payload_len() + message.key_len()) as u64;
                 account.settle(|tally| {
                     tally.record_delivered(message.partition(), message.offset(), bytes);
@@ -330,7 +339,10 @@ impl Context {
             return;
         };
         let outcome = match result {
-            Ok(message) => Ok((message.partition(), message.offset())),
+            Ok(message) => {
+                self.note_delivered();
+                Ok((message.partition(), message.offset()))
+            }
             Err((error, message)) => {
                 let code = error
                     .rdkafka_error_code()
@@ -381,11 +393,17 @@ impl ClientContext for Context {
     fn stats_raw(&self, _statistics: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+        let code = error
+            .rdkafka_error_code()
+            .unwrap_or(RDKafkaErrorCode::Unknown);
+        if code == RDKafkaErrorCode::Fatal {
             self.fatal.store(true, Ordering::Relaxed);
         }
         tracing::warn!(target: "millstream::kafka", "{reason}");
-        *lock(&self.last_error) = Some(reason.to_owned());
+        // Events and delivery reports come to the same thread, one after the other.
+        if lock(&self.broker_errors).told(Instant::now(), code, reason) {
+            self.rejected.store(true, Ordering::Relaxed);
+        }
     }
 }
 

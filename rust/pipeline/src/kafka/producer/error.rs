@@ -31,9 +31,9 @@ pub struct DeliveryFailure {
     pub partition: Option<i32>,
     /// Whether it may be in Kafka all the same.
     pub outcome: Undelivered,
-    /// librdkafka's reason.
+    /// librdkafka's reason; of a record that timed out while the brokers refused us, what they refused.
     pub code: RDKafkaErrorCode,
-    /// What librdkafka last said about its brokers, where that explains a timeout.
+    /// What librdkafka said about its brokers, where that explains a timeout.
     pub hint: Option<String>,
 }
 
@@ -146,6 +146,7 @@ pub(super) fn code_is_retryable(code: RDKafkaErrorCode) -> bool {
             | C::UnknownTopic
             | C::InvalidArgument
             | C::Authentication
+            | C::SSL
             | C::UnsupportedFeature
             | C::Fatal
             | C::GaplessGuarantee
@@ -159,6 +160,7 @@ pub(super) fn code_is_retryable(code: RDKafkaErrorCode) -> bool {
             | C::InvalidRequiredAcks
             | C::TopicAuthorizationFailed
             | C::ClusterAuthorizationFailed
+            | C::TransactionalIdAuthorizationFailed
             | C::InvalidTimestamp
             | C::UnsupportedSASLMechanism
             | C::SaslAuthenticationFailed
@@ -174,7 +176,7 @@ fn describe(code: RDKafkaErrorCode) -> String {
     code.to_string()
 }
 
-fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
+pub(super) fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
     use RDKafkaErrorCode as C;
     match code {
         C::UnknownTopic | C::UnknownTopicOrPartition => Some(
@@ -189,9 +191,12 @@ fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
         C::TopicAuthorizationFailed | C::ClusterAuthorizationFailed => {
             Some("grant this user Write (and IdempotentWrite) on the topic")
         }
-        C::Authentication | C::SaslAuthenticationFailed => {
+        C::Authentication | C::SaslAuthenticationFailed | C::UnsupportedSASLMechanism => {
             Some("check `sasl.username`, `sasl.password` and `sasl.mechanism`")
         }
+        C::SSL => Some(
+            "check `security.protocol`, the brokers' port, `ssl.ca.location` and the client's certificate",
+        ),
         C::Fatal => Some("close this producer and make a new one"),
         _ => None,
     }

@@ -8,6 +8,7 @@
 //! not used because it drops the message status, which alone tells a record that was never sent from one that may be there.
 
 pub mod batch;
+mod broker_errors;
 mod client;
 mod context;
 pub mod delivery;
@@ -17,6 +18,7 @@ pub mod partition;
 pub mod serializer;
 
 pub use batch::{Batch, BatchError};
+pub use broker_errors::Rejection;
 pub use client::{CHECK_EVERY, Header, Producer, Record};
 pub use delivery::{Report, Tally};
 pub use error::{Cause, DeliveryFailure, ProduceError, Undelivered};
