@@ -1,15 +1,15 @@
 //! The producer itself: one librdkafka client with its polling thread.
 
 use super::broker_errors::Rejection;
-use super::context::{Account, Context, Native, SendOutcome};
+use super::context::{Account, Context, SendOutcome};
 use super::delivery::Tally;
 use super::error::{DeliveryFailure, ProduceError, Undelivered};
 use super::native::{self, Topic};
+use super::polled::Native;
 use super::{Batch, Serializer};
 use crate::kafka::config::{ConfigError, Properties};
 use millstream_codec::Path;
-use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::producer::{Producer as _, PurgeConfig};
+use rdkafka::producer::PurgeConfig;
 use rdkafka::types::RDKafkaErrorCode;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// A blocking call asks its caller at least this often whether to go on.
-pub const CHECK_EVERY: Duration = Duration::from_millis(50);
+pub const CHECK_EVERY: Duration = Duration::from_millis(25);
 
 /// How long a full queue is left alone before the next try; at a million records a second some 2,000 have left it.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(2);
 
 /// What an interrupted call gives to requests that are on the wire before it calls their outcome unknown.
-const IN_FLIGHT_GRACE: Duration = Duration::from_millis(40);
+const IN_FLIGHT_GRACE: Duration = Duration::from_millis(30);
 
 /// The reports of purged records come from memory; this is only the bound.
 const PURGE_WAIT: Duration = Duration::from_secs(5);
@@ -122,10 +122,7 @@ impl Producer {
     /// Defaults are those of [`Properties::for_producer`].
     pub fn new(properties: &Properties) -> Result<Self, ConfigError> {
         let properties = properties.for_producer()?;
-        let native = Arc::new(Native::from_config_and_context(
-            &properties.client_config(),
-            Context::default(),
-        )?);
+        let native = Arc::new(Native::new(&properties.client_config())?);
         let loose = Arc::new(Account::default());
         let loose_slot = native.client().context().open(Arc::clone(&loose));
         let linger = properties

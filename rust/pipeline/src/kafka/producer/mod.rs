@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod error;
 mod native;
 pub mod partition;
+mod polled;
 pub mod serializer;
 
 pub use batch::{Batch, BatchError};

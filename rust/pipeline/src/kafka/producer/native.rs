@@ -1,10 +1,9 @@
 //! The two calls of librdkafka that rdkafka does not offer: a held topic handle and a message's status.
 
 use super::client::{Header, Record};
-use super::context::Native;
 use super::error::Undelivered;
+use super::polled::Native;
 use rdkafka::message::BorrowedMessage;
-use rdkafka::producer::Producer as _;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 use std::ffi::{CString, c_void};
