@@ -1,8 +1,54 @@
 //! Ctrl-C, Airflow's timeouts and every other signal handler, seen from inside of a long call.
 
 use crate::log;
+use millstream_pipeline::kafka::producer::CHECK_EVERY;
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
+use std::time::{Duration, Instant};
+
+/// Rows between two looks at the clock.
+const ROWS_PER_LOOK: usize = 16;
+
+/// Says when a loop over rows is to look at its signals: by the clock, as one row may cost a thousand times another.
+pub(crate) struct Pulse {
+    every: Duration,
+    next: Instant,
+    row: usize,
+}
+
+impl Pulse {
+    /// For a loop that lets go of the interpreter: attaching to it may mean waiting for other threads.
+    pub(crate) fn detached() -> Self {
+        Self::every(CHECK_EVERY)
+    }
+
+    /// For a loop that holds the interpreter, and with it every other thread of Python.
+    pub(crate) fn attached() -> Self {
+        Self::every(Duration::from_millis(10))
+    }
+
+    fn every(every: Duration) -> Self {
+        Self {
+            every,
+            next: Instant::now() + every,
+            row: 0,
+        }
+    }
+
+    /// To be asked for each row.
+    pub(crate) fn is_due(&mut self) -> bool {
+        self.row += 1;
+        if !self.row.is_multiple_of(ROWS_PER_LOOK) {
+            return false;
+        }
+        let now = Instant::now();
+        let due = now >= self.next;
+        if due {
+            self.next = now + self.every;
+        }
+        due
+    }
+}
 
 /// Lets Python run its signal handlers, and keeps what they raised.
 ///

@@ -11,7 +11,7 @@ use crate::source::seconds;
 use millstream_codec::{Path, Value};
 use millstream_pipeline::kafka::Properties;
 use millstream_pipeline::kafka::producer::{
-    self, Batch, BatchError, Header, ProduceError, Record, Report, Tally,
+    self, Batch, BatchError, CHECK_EVERY, Header, ProduceError, Record, Report, Tally,
 };
 use pyo3::exceptions::{PyException, PyResourceWarning, PyTypeError};
 use pyo3::prelude::*;
@@ -24,10 +24,10 @@ use std::time::{Duration, Instant};
 const CHUNK: usize = 512;
 
 /// A slow iterable must not hold back what it has already given.
-const CHUNK_TIME: Duration = Duration::from_millis(50);
+const CHUNK_TIME: Duration = CHECK_EVERY;
 
 /// What leaving the `with` block by an exception gives to requests on the wire.
-const EXIT_GRACE: Duration = Duration::from_millis(50);
+const EXIT_GRACE: Duration = Duration::from_millis(30);
 
 /// See `_core.pyi`.
 #[pyclass(module = "millstream", frozen)]

@@ -2,7 +2,7 @@
 
 use crate::convert::{self, Refusal};
 use crate::errors::Failure;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Pulse};
 use crate::remap::{Rejected, Remap};
 use millstream_codec::{EncodeError, ObjectMap, Path, Value};
 use pyo3::exceptions::{PyIndexError, PyTypeError};
@@ -11,9 +11,6 @@ use pyo3::types::{PyDict, PyList, PySlice, PyString};
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Rows between two looks at the signals; as a Python object a row costs some microseconds.
-const ROWS_PER_LOOK: usize = 4_096;
 
 /// See `_core.pyi`.
 #[pyclass(module = "millstream", frozen, sequence)]
@@ -83,10 +80,11 @@ impl Records {
     #[staticmethod]
     fn from_pylist(rows: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = rows.py();
+        let mut pulse = Pulse::attached();
         let rows = convert::iterate("rows", rows)?
             .enumerate()
             .map(|(index, row)| {
-                look_at_signals(py, index)?;
+                look_at_signals(py, &mut pulse)?;
                 row_from_py(&row?, index as u64)
             })
             .collect::<PyResult<Vec<_>>>()?;
@@ -95,8 +93,9 @@ impl Records {
 
     fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
+        let mut pulse = Pulse::attached();
         for index in 0..self.range.len() {
-            look_at_signals(py, index)?;
+            look_at_signals(py, &mut pulse)?;
             list.append(self.get(py, index)?)?;
         }
         Ok(list)
@@ -122,8 +121,9 @@ impl Records {
         }
         callable("condition is a VRL expression or", condition)?;
         let mut kept = Vec::new();
+        let mut pulse = Pulse::attached();
         for (index, row) in self.rows().iter().enumerate() {
-            look_at_signals(py, index)?;
+            look_at_signals(py, &mut pulse)?;
             if condition
                 .call1((row_to_py(py, row, index)?,))?
                 .is_truthy()?
@@ -137,8 +137,9 @@ impl Records {
     fn map(&self, py: Python<'_>, function: &Bound<'_, PyAny>) -> PyResult<Self> {
         callable("function is", function)?;
         let mut rows = Vec::with_capacity(self.range.len());
+        let mut pulse = Pulse::attached();
         for (index, row) in self.rows().iter().enumerate() {
-            look_at_signals(py, index)?;
+            look_at_signals(py, &mut pulse)?;
             let mapped = function.call1((row_to_py(py, row, index)?,))?;
             // A forgotten `return` must not become a topic full of nulls.
             if mapped.is_none() {
@@ -159,7 +160,9 @@ impl Records {
     fn rejected<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let class = py.import("millstream.reports")?.getattr("Rejection")?;
         let list = PyList::empty(py);
+        let mut pulse = Pulse::attached();
         for rejected in self.rejected.iter() {
+            look_at_signals(py, &mut pulse)?;
             let record = row_to_py(py, &rejected.record, rejected.index)?;
             list.append(class.call1((
                 rejected.index,
@@ -237,8 +240,8 @@ impl Records {
 }
 
 /// Python looks at its signals, and lets other threads run, between its own instructions: a native loop has none.
-fn look_at_signals(py: Python<'_>, index: usize) -> PyResult<()> {
-    if index % ROWS_PER_LOOK == ROWS_PER_LOOK - 1 {
+fn look_at_signals(py: Python<'_>, pulse: &mut Pulse) -> PyResult<()> {
+    if pulse.is_due() {
         py.detach(|| ());
         py.check_signals()?;
     }
@@ -286,8 +289,9 @@ fn select_rows(
     interrupt: &mut Interrupt,
 ) -> Option<Vec<Value>> {
     let mut selected = Vec::with_capacity(rows.len());
-    for (index, row) in rows.iter().enumerate() {
-        if index % ROWS_PER_LOOK == ROWS_PER_LOOK - 1 && interrupt.check() {
+    let mut pulse = Pulse::detached();
+    for row in rows {
+        if pulse.is_due() && interrupt.check() {
             return None;
         }
         let fields: ObjectMap = columns

@@ -1,16 +1,13 @@
 //! VRL programs over records.
 
 use crate::errors::Failure;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Pulse};
 use crate::records::Records;
 use millstream_codec::Value;
 use millstream_pipeline::remap::{Program, Rejection, Remapped};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Rows between two looks at the signals; a row costs a few microseconds.
-const ROWS_PER_LOOK: usize = 1_024;
 
 /// A row that the program refused.
 #[derive(Debug)]
@@ -87,8 +84,9 @@ fn remap_rows(
 ) -> Option<(Vec<Value>, Vec<Rejected>)> {
     let mut kept = Vec::with_capacity(rows.len());
     let mut rejected = Vec::new();
+    let mut pulse = Pulse::detached();
     for (index, row) in rows.iter().enumerate() {
-        if index % ROWS_PER_LOOK == ROWS_PER_LOOK - 1 && interrupt.check() {
+        if pulse.is_due() && interrupt.check() {
             return None;
         }
         match program.run(row.clone(), None) {
