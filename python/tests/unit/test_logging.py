@@ -7,6 +7,7 @@ import logging
 import pytest
 
 import millstream as ms
+from millstream.sample_api import SampleApi
 
 from . import processes
 
@@ -19,6 +20,41 @@ def test_librdkafkas_lines_reach_logging(caplog: pytest.LogCaptureFixture) -> No
     lines = [record for record in caplog.records if record.name == "millstream.kafka"]
     assert any("127.0.0.1:1" in line.getMessage() for line in lines)
     assert {line.levelno for line in lines} <= {logging.INFO, logging.WARNING}
+
+
+def test_a_request_that_is_repeated_leaves_a_line(api: SampleApi, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="millstream")
+    url = f"{api.url}?seed=logged&fail=500&first_n=2&api_key=swordfish"
+    source = ms.HttpSource(url, data_selector="results", retry=ms.Retry(4, backoff_base=0.01))
+    assert len(next(source.pages())) == 1
+    lines = [record for record in caplog.records if record.name == "millstream.source"]
+    assert [line.levelno for line in lines] == [logging.WARNING] * 2
+    for attempt, line in enumerate(lines, 1):
+        text = line.getMessage()
+        assert text.startswith(api.url)
+        assert "api_key=***" in text
+        assert "swordfish" not in text
+        assert "answered 500" in text
+        assert f"attempt {attempt} of 4, the next in 0.0 s" in text
+
+
+def test_the_line_comes_before_the_wait(api: SampleApi) -> None:
+    """Who looks at a task's log while it waits for a server sees what it waits for."""
+    script = """
+        import logging, sys
+        logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(name)s %(message)s")
+        import millstream as ms
+        next(ms.HttpSource(sys.argv[1], retry=ms.Retry(2)).pages())
+    """
+    with processes.start(script, api.url + "?seed=waits&fail=429&retry_after=30") as process:
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+        finally:
+            process.kill()
+    assert line.startswith("WARNING millstream.source ")
+    assert "429" in line
+    assert "the next in 30.0 s" in line
 
 
 def test_nothing_is_written_to_the_standard_outputs() -> None:

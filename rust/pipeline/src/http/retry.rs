@@ -82,12 +82,14 @@ pub(crate) enum GaveUp<E> {
 
 /// Runs `attempt` until it succeeds, fails for good, or the tries are used up; returns at once when `stop` is cancelled.
 ///
+/// `before_wait` is told why a try failed, its number (from 1), and how long the wait for the next one is.
 /// A try that is under way is dropped on stop: only for requests that may be repeated.
 pub(crate) async fn run<T, E, F>(
     retry: &Retry,
     mut jitter: impl FnMut() -> f64,
     stop: &CancellationToken,
     mut attempt: impl FnMut() -> F,
+    mut before_wait: impl FnMut(&E, u32, Duration),
 ) -> Result<T, GaveUp<E>>
 where
     F: Future<Output = Result<T, Failure<E>>>,
@@ -108,6 +110,7 @@ where
             return Err(GaveUp::Failed { error, attempts });
         }
         let wait = retry.wait(attempts, failure.asked, jitter());
+        before_wait(&failure.error, attempts, wait);
         tokio::select! {
             biased;
             () = stop.cancelled() => return Err(GaveUp::Stopped { attempts }),
@@ -179,7 +182,7 @@ mod tests {
     async fn waits_grow_and_the_tries_end() {
         let (retry, stop) = (Retry::default(), CancellationToken::new());
         let start = Instant::now();
-        let mut times = Vec::new();
+        let (mut times, mut told) = (Vec::new(), Vec::new());
         let result = run(
             &retry,
             || 1.0,
@@ -188,6 +191,7 @@ mod tests {
                 times.push(start.elapsed().as_millis());
                 async { failing(None, true) }
             },
+            |error, attempt, wait| told.push((*error, attempt, wait.as_millis())),
         )
         .await;
         assert_eq!(
@@ -198,6 +202,9 @@ mod tests {
             })
         );
         assert_eq!(times, [0, 100, 300, 700, 1500]);
+        // The last try has no wait behind it: it is the error itself.
+        let waits = [(1, 100), (2, 200), (3, 400), (4, 800)];
+        assert_eq!(told, waits.map(|(attempt, wait)| ("no", attempt, wait)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -218,6 +225,7 @@ mod tests {
                     };
                     async { result }
                 },
+                |_, _, _| (),
             )
             .await;
             assert_eq!(result, Ok(()));
@@ -233,6 +241,7 @@ mod tests {
             || 1.0,
             &stop,
             || async { failing(None, false) },
+            |_, _, _| (),
         )
         .await;
         assert_eq!(
@@ -253,7 +262,13 @@ mod tests {
             ..Retry::default()
         };
         let (result, ()) = tokio::join!(
-            run(&asked, || 1.0, &stop, || async { failing(Some(50), true) }),
+            run(
+                &asked,
+                || 1.0,
+                &stop,
+                || async { failing(Some(50), true) },
+                |_, _, _| ()
+            ),
             async {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 stop.cancel();
@@ -261,7 +276,14 @@ mod tests {
         );
         assert_eq!(result, Err(GaveUp::Stopped { attempts: 1 }));
         assert_eq!(start.elapsed().as_secs(), 1);
-        let never = run(&asked, || 1.0, &stop, || async { failing(None, true) }).await;
+        let never = run(
+            &asked,
+            || 1.0,
+            &stop,
+            || async { failing(None, true) },
+            |_, _, _| (),
+        )
+        .await;
         assert_eq!(never, Err(GaveUp::Stopped { attempts: 0 }));
     }
 }

@@ -249,21 +249,27 @@ impl Inner {
         request: Request,
     ) -> Result<Said<T>, RegistryError> {
         let never = CancellationToken::new();
-        let result = retry::run(&RETRY, rand::random::<f64>, &never, || async {
-            let answer = self
-                .http
-                .send(request.clone())
-                .await
-                .map_err(|fault| of_fault(&fault))?;
-            let asked = answer
-                .header(header::RETRY_AFTER)
-                .and_then(|value| parse_retry_after(value, SystemTime::now()));
-            wire::read(&answer).map_err(|trouble| Failure {
-                again: matches!(trouble, Trouble::Unavailable { again: true, .. }),
-                error: trouble,
-                asked,
-            })
-        })
+        let result = retry::run(
+            &RETRY,
+            rand::random::<f64>,
+            &never,
+            || async {
+                let answer = self
+                    .http
+                    .send(request.clone())
+                    .await
+                    .map_err(|fault| of_fault(&fault))?;
+                let asked = answer
+                    .header(header::RETRY_AFTER)
+                    .and_then(|value| parse_retry_after(value, SystemTime::now()));
+                wire::read(&answer).map_err(|trouble| Failure {
+                    again: matches!(trouble, Trouble::Unavailable { again: true, .. }),
+                    error: trouble,
+                    asked,
+                })
+            },
+            |_, _, _| (),
+        )
         .await;
         result.map_err(|gave_up| match gave_up {
             GaveUp::Failed {

@@ -156,11 +156,17 @@ impl HttpSource {
             attempts,
         };
         let (bucket, requests) = (&mut self.bucket, &mut self.stats.requests);
-        let result = retry::run(&shared.retry, rand::random::<f64>, stop, || {
-            let start = bucket.as_mut().map(|bucket| bucket.take(Instant::now()));
-            *requests += 1;
-            shared.fetch(&url, start)
-        })
+        let result = retry::run(
+            &shared.retry,
+            rand::random::<f64>,
+            stop,
+            || {
+                let start = bucket.as_mut().map(|bucket| bucket.take(Instant::now()));
+                *requests += 1;
+                shared.fetch(&url, start)
+            },
+            |cause, attempt, wait| shared.tell_of_retry(&url, cause, attempt, wait),
+        )
         .await;
         let fetched = result.map_err(|gave_up| match gave_up {
             GaveUp::Stopped { attempts } => failed(FetchErrorKind::Stopped, attempts),
@@ -211,6 +217,17 @@ impl Shared {
             error,
             asked: None,
         })
+    }
+
+    /// A line for whoever wonders where the time goes; at most `max_attempts - 1` of them for a page.
+    fn tell_of_retry(&self, url: &Url, cause: &FetchErrorKind, attempt: u32, wait: Duration) {
+        tracing::warn!(
+            target: "millstream::source",
+            "{}: {cause}; attempt {attempt} of {}, the next in {:.1} s",
+            masked_url(url),
+            self.retry.max_attempts,
+            wait.as_secs_f64(),
+        );
     }
 
     fn refused(&self, answer: &Answer) -> Failure<FetchErrorKind> {
