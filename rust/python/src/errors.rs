@@ -2,7 +2,7 @@
 //!
 //! No match here has a wildcard arm: a new variant must be given its class before it compiles.
 
-use crate::producer::report_to_py;
+use crate::producer_batch::report_to_py;
 use millstream_codec::path::PathError;
 use millstream_codec::{DecodeError, EncodeError, SchemaError};
 use millstream_pipeline::kafka;

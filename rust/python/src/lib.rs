@@ -10,6 +10,7 @@ mod interrupt;
 mod log;
 mod per_process;
 mod producer;
+mod producer_batch;
 mod records;
 mod registry;
 mod remap;

@@ -1,30 +1,22 @@
 //! The Kafka producer.
 
-use crate::convert::{self, Refusal};
 use crate::errors::Failure;
 use crate::interrupt::Interrupt;
 use crate::log;
 use crate::per_process::PerProcess;
+use crate::producer_batch::{add_note, counts, send_held, send_iterable};
 use crate::records::Records;
 use crate::serializers::serializer_for;
 use crate::source::seconds;
-use millstream_codec::{Path, Value};
+use millstream_codec::Path;
 use millstream_pipeline::kafka::Properties;
-use millstream_pipeline::kafka::producer::{
-    self, Batch, BatchError, CHECK_EVERY, Header, ProduceError, Record, Report, Tally,
-};
-use pyo3::exceptions::{PyException, PyResourceWarning, PyTypeError};
+use millstream_pipeline::kafka::producer::{self, Header, ProduceError, Record, Report, Tally};
+use pyo3::exceptions::{PyResourceWarning, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString, PyType};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// Python objects that are turned into records before the GIL is let go to send them.
-const CHUNK: usize = 512;
-
-/// A slow iterable must not hold back what it has already given.
-const CHUNK_TIME: Duration = CHECK_EVERY;
 
 /// What leaving the `with` block by an exception gives to requests on the wire.
 const EXIT_GRACE: Duration = Duration::from_millis(30);
@@ -294,152 +286,10 @@ fn abandon(
     )
 }
 
-/// How a batch ended, and what Python raised on the way.
-struct BatchOutcome {
-    result: Result<Report, BatchError>,
-    raised: Option<PyErr>,
-}
-
-impl BatchOutcome {
-    /// What Python raised goes on as it is, with a note about the records; else our own error or the report.
-    fn into_result(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-        let report = match &self.result {
-            Ok(report) => report,
-            Err(error) => &*error.report,
-        };
-        if let Some(raised) = self.raised {
-            let sent = counts(
-                report.delivered,
-                report.not_sent.len(),
-                report.unknown.len() + report.unaccounted,
-            );
-            add_note(
-                raised.value(py).as_any(),
-                &format!("produce_batch to {}: {sent}", report.topic),
-            )?;
-            return Err(raised);
-        }
-        match self.result {
-            Ok(report) => report_to_py(py, &report),
-            Err(error) => Err(Failure::Batch(error).into()),
-        }
-    }
-}
-
-/// Sends records that live in Rust: the GIL is let go once for all of them.
-fn send_held(py: Python<'_>, mut batch: Batch<'_>, rows: &[Value]) -> BatchOutcome {
-    let mut interrupt = Interrupt::new();
-    let result = py.detach(|| {
-        batch.enqueue(rows, &mut || interrupt.check());
-        batch.finish(&mut || interrupt.check())
-    });
-    BatchOutcome {
-        result,
-        raised: interrupt.take(),
-    }
-}
-
-/// Sends what an iterable gives, chunk by chunk.
-fn send_iterable(
-    py: Python<'_>,
-    mut batch: Batch<'_>,
-    records: &Bound<'_, PyAny>,
-) -> PyResult<BatchOutcome> {
-    let mut items = convert::iterate("records", records)?;
-    let mut interrupt = Interrupt::new();
-    let mut raised = None;
-    loop {
-        let (chunk, end) = next_chunk(&mut items);
-        // An iterator that is native itself, such as a list's, gives Python no chance to look at its signals.
-        if interrupt.check() {
-            batch.cancel();
-        }
-        let goes_on = py.detach(|| batch.enqueue(&chunk, &mut || interrupt.check()));
-        match end {
-            ChunkEnd::More if goes_on => continue,
-            ChunkEnd::More | ChunkEnd::Last => {}
-            ChunkEnd::Refused(Refusal::Value(error)) => batch.refuse(error),
-            ChunkEnd::Refused(Refusal::Raised(error)) => {
-                // Ctrl-C and a timeout want to leave at once; of any other error the records before it are no part.
-                if error.is_instance_of::<PyException>(py) {
-                    batch.end_early();
-                } else {
-                    batch.cancel();
-                }
-                raised = Some(error);
-            }
-        }
-        break;
-    }
-    let result = py.detach(|| batch.finish(&mut || interrupt.check()));
-    Ok(BatchOutcome {
-        result,
-        raised: interrupt.take().or(raised),
-    })
-}
-
-enum ChunkEnd {
-    More,
-    Last,
-    Refused(Refusal),
-}
-
-fn next_chunk(items: &mut Bound<'_, pyo3::types::PyIterator>) -> (Vec<Value>, ChunkEnd) {
-    let mut chunk = Vec::with_capacity(CHUNK);
-    let started = Instant::now();
-    while chunk.len() < CHUNK && (chunk.len() % 16 != 0 || started.elapsed() < CHUNK_TIME) {
-        match items.next() {
-            None => return (chunk, ChunkEnd::Last),
-            Some(Err(error)) => return (chunk, ChunkEnd::Refused(Refusal::Raised(error))),
-            Some(Ok(item)) => match convert::from_py(&item) {
-                Ok(value) => chunk.push(value),
-                Err(refusal) => return (chunk, ChunkEnd::Refused(refusal)),
-            },
-        }
-    }
-    (chunk, ChunkEnd::More)
-}
-
-/// Python's `ProduceReport`.
-pub(crate) fn report_to_py<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyAny>> {
-    let class = py.import("millstream.reports")?.getattr("ProduceReport")?;
-    let offsets = PyDict::new(py);
-    for (partition, (first, last)) in &report.offsets {
-        offsets.set_item(partition, (first, last))?;
-    }
-    let errors = PyDict::new(py);
-    for (index, failure) in &report.failures {
-        errors.set_item(index, failure.to_string())?;
-    }
-    class.call1((
-        &report.topic,
-        report.delivered,
-        report.bytes,
-        report.seconds,
-        offsets,
-        PyTuple::new(py, report.not_sent.iter().collect::<Vec<_>>())?,
-        PyTuple::new(py, report.unknown.iter().collect::<Vec<_>>())?,
-        errors,
-        report.unaccounted,
-    ))
-}
-
 /// The report of records given one by one: they may have gone to several topics, so offsets would say nothing.
 fn loose_report(mut tally: Tally, started: Instant) -> Report {
     tally.offsets.clear();
     tally.report("", started.elapsed().as_secs_f64())
-}
-
-fn counts(delivered: u64, not_sent: u64, unknown: u64) -> String {
-    format!("{delivered} delivered, {not_sent} not sent, {unknown} unknown")
-}
-
-/// Notes exist from Python 3.11 on; on 3.10 the exception goes on without.
-fn add_note(exception: &Bound<'_, PyAny>, note: &str) -> PyResult<()> {
-    if exception.hasattr("add_note")? {
-        exception.call_method1("add_note", (note,))?;
-    }
-    Ok(())
 }
 
 fn bytes_from_py(what: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
