@@ -8,10 +8,16 @@ Nothing is started by importing it. Connections and threads are made at the firs
 `os.fork()` the same objects work in the child, which makes its own. Records that the parent has under way stay the
 parent's.
 
+The methods whose names begin with `a` are for asyncio. They need a running loop, begin at once, and give an
+`asyncio.Future`: `await` it, or give it to `asyncio.gather` or `asyncio.wait_for` (`asyncio.create_task` takes
+coroutines only). Cancelling it, or the task that awaits it, ends the work.
+
 Rust's log lines reach Python's `logging` under the names `millstream` and `millstream.kafka`, `millstream.source` and
-so on. They are handed over by the calls themselves; nothing is written to standard output or standard error.
+so on. They are handed over by the calls themselves, an awaitable's when it is done; nothing is written to standard
+output or standard error.
 """
 
+from asyncio import Future
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
@@ -22,6 +28,7 @@ from typing_extensions import Self
 from millstream.reports import ProduceReport, Rejection
 
 __all__ = [
+    "AsyncPageIterator",
     "AvroDeserializer",
     "AvroSerializer",
     "HttpSource",
@@ -195,7 +202,24 @@ class HttpSource:
         when a page cannot be fetched. The next `next()` asks for that page again: none is left out.
         """
 
+    def apages(self) -> AsyncPageIterator:
+        """As `pages()`, for `async for`. May be called without a running loop.
+
+        Raises what `pages()` raises, from the iteration.
+        """
+
     def __iter__(self) -> PageIterator: ...
+
+@final
+class AsyncPageIterator:
+    """One walk through the pages of a source, for an event loop. It belongs to the process that began it.
+
+    Several `anext()` at the same time get their pages one after the other. Cancelling one drops its request, and the
+    next asks for that page again: none is left out.
+    """
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Future[Records]: ...
 
 @final
 class PageIterator:
@@ -511,6 +535,43 @@ class Producer:
                 after it are not sent; an iterable is read no further, and `report` lists what was taken from it.
             RegistryError: The schema could not be registered; nothing was sent.
             ConfigError: The topic's name or the path cannot be one.
+        """
+
+    def aproduce_batch(
+        self,
+        topic: str,
+        records: Records | Iterable[Any],
+        *,
+        key_field: str | None = None,
+        value_serializer: JSONSerializer | AvroSerializer | None = None,
+    ) -> Future[ProduceReport]:
+        """As `produce_batch()`, without holding up the event loop while records are sent and acknowledged.
+
+        `Records` are shared with the threads that send them. Any other iterable is read to its end first, in the event
+        loop, and held in memory: for many records make them `Records` in another thread.
+
+        Await it before the producer is closed and before the loop ends: what nobody awaits, nobody hears of.
+
+        Cancelling it (`asyncio.wait_for` does) stops the batch within 100 ms, and nobody is told what became of its
+        records: some may be delivered. What is queued is purged, and the queue is the whole producer's: other batches
+        under way end in a `ProduceError` that names their records, and records given to `produce()` are told about by
+        `flush()`. An `aproduce_batch()` after it waits until that is done.
+
+        Args:
+            topic: As `produce_batch()`.
+            records: As `produce_batch()`.
+            key_field: As `produce_batch()`.
+            value_serializer: As `produce_batch()`. The registry is asked without holding up the event loop.
+
+        Returns:
+            A future of the report.
+
+        Raises:
+            ProduceError: As `produce_batch()`, when awaited.
+            EncodeError: As `produce_batch()`, when awaited.
+            RegistryError: As `produce_batch()`, when awaited.
+            ConfigError: As `produce_batch()`, at once.
+            RuntimeError: No event loop is running; nothing is sent. What the iterable raises is raised at once too.
         """
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 //! The Python binding. Each function has four steps: extract, detach, call, map the error.
 //!
-//! Invariants: this is the only crate that names pyo3; no native thread ever waits for the GIL (log lines are fetched by
-//! the calling Python threads); whatever owns threads or sockets is made at first use and belongs to one process id.
+//! Invariants: this is the only crate that names pyo3; a native thread waits for the GIL only to settle a future of
+//! asyncio, and holds nothing meanwhile (log lines are fetched by whoever is attached); whatever owns threads or sockets is made at first use and belongs to one process id.
 
+mod awaitable;
 mod convert;
 mod errors;
 mod features;
@@ -10,12 +11,14 @@ mod interrupt;
 mod log;
 mod per_process;
 mod producer;
+mod producer_async;
 mod producer_batch;
 mod records;
 mod registry;
 mod remap;
 mod runtime;
 mod serializers;
+mod settling;
 mod source;
 
 #[global_allocator]
@@ -40,7 +43,9 @@ mod _core {
     #[pymodule_export]
     use crate::serializers::{AvroDeserializer, AvroSerializer, JSONSerializer};
     #[pymodule_export]
-    use crate::source::{HttpSource, PageIterator, PageNumberPaginator, RateLimit, Retry};
+    use crate::source::{
+        AsyncPageIterator, HttpSource, PageIterator, PageNumberPaginator, RateLimit, Retry,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,8 +1,8 @@
 //! Rust's `tracing` events reach Python's `logging`.
 //!
 //! Native threads must not wait for the GIL, so they only put lines into a bounded buffer; the Python threads that call
-//! into this package take them out, at least every 25 ms while a call lasts. When the buffer is full, lines are counted
-//! and dropped.
+//! into this package take them out, at least every 25 ms while a call lasts, and for an awaitable when it is settled. When
+//! the buffer is full, lines are counted and dropped.
 
 use pyo3::prelude::*;
 use std::collections::VecDeque;

@@ -1,12 +1,14 @@
 //! The Kafka producer.
 
+use crate::awaitable::awaitable;
 use crate::errors::Failure;
 use crate::interrupt::Interrupt;
 use crate::log;
 use crate::per_process::PerProcess;
+use crate::producer_async::{Delivery, Purges, Rows};
 use crate::producer_batch::{add_note, counts, send_held, send_iterable};
 use crate::records::Records;
-use crate::serializers::serializer_for;
+use crate::serializers::{choose_serializer, serializer_for};
 use crate::source::seconds;
 use millstream_codec::Path;
 use millstream_pipeline::kafka::Properties;
@@ -14,6 +16,7 @@ use millstream_pipeline::kafka::producer::{self, Header, ProduceError, Record, R
 use pyo3::exceptions::{PyResourceWarning, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString, PyType};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +29,7 @@ const EXIT_GRACE: Duration = Duration::from_millis(30);
 pub(crate) struct Producer {
     properties: Properties,
     client: PerProcess<producer::Producer>,
+    purges: PerProcess<Purges>,
     closed: AtomicBool,
 }
 
@@ -38,6 +42,7 @@ impl Producer {
         Ok(Self {
             properties,
             client: PerProcess::new(),
+            purges: PerProcess::new(),
             closed: AtomicBool::new(false),
         })
     }
@@ -129,6 +134,35 @@ impl Producer {
         };
         log::drain(py);
         outcome.into_result(py)
+    }
+
+    #[pyo3(signature = (topic, records, *, key_field = None, value_serializer = None))]
+    fn aproduce_batch<'py>(
+        &self,
+        py: Python<'py>,
+        topic: String,
+        records: &Bound<'py, PyAny>,
+        key_field: Option<&str>,
+        value_serializer: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let client = self.client(py)?;
+        let key = key_field
+            .map(Path::parse)
+            .transpose()
+            .map_err(Failure::Path)?;
+        client.check_topic(&topic).map_err(Failure::Produce)?;
+        let choice = choose_serializer(py, value_serializer, &topic)?;
+        let Ok(purges) = self
+            .purges
+            .get_or_make(py, || Ok::<_, Infallible>(Purges::new()));
+        let delivery = Delivery {
+            client,
+            purges,
+            key,
+            rows: Rows::take(&topic, records)?,
+            topic,
+        };
+        awaitable(py, delivery.run(choice))
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {

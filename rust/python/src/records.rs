@@ -38,6 +38,11 @@ impl Records {
         &self.rows[self.range.clone()]
     }
 
+    /// The rows for a thread that is not attached.
+    pub(crate) fn shared(&self) -> (Arc<Vec<Value>>, Range<usize>) {
+        (Arc::clone(&self.rows), self.range.clone())
+    }
+
     fn get<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
         row_to_py(py, &self.rows()[index], index)
     }

@@ -37,7 +37,8 @@ impl SchemaRegistryClient {
         subject_name: &str,
         schema: &Bound<'_, PyAny>,
     ) -> PyResult<u32> {
-        self.register(py, subject_name, &schema_text(schema)?)
+        let (client, text) = (self.client(py)?, schema_text(schema)?);
+        Ok(block_on(py, || client.register(subject_name, &text))?.map_err(Failure::Registry)?)
     }
 
     fn lookup_schema(
@@ -46,7 +47,8 @@ impl SchemaRegistryClient {
         subject_name: &str,
         schema: &Bound<'_, PyAny>,
     ) -> PyResult<u32> {
-        self.lookup(py, subject_name, &schema_text(schema)?)
+        let (client, text) = (self.client(py)?, schema_text(schema)?);
+        Ok(block_on(py, || client.lookup(subject_name, &text))?.map_err(Failure::Registry)?)
     }
 
     fn get_subjects(&self, py: Python<'_>) -> PyResult<Vec<String>> {
@@ -60,20 +62,11 @@ impl SchemaRegistryClient {
 }
 
 impl SchemaRegistryClient {
-    fn client(&self, py: Python<'_>) -> PyResult<Arc<RegistryClient>> {
+    /// The client of this process.
+    pub(crate) fn client(&self, py: Python<'_>) -> PyResult<Arc<RegistryClient>> {
         self.client
             .get_or_make(py, || RegistryClient::new(self.config.clone()))
             .map_err(|error| Failure::Registry(error).into())
-    }
-
-    pub(crate) fn register(&self, py: Python<'_>, subject: &str, schema: &str) -> PyResult<u32> {
-        let client = self.client(py)?;
-        Ok(block_on(py, || client.register(subject, schema))?.map_err(Failure::Registry)?)
-    }
-
-    pub(crate) fn lookup(&self, py: Python<'_>, subject: &str, schema: &str) -> PyResult<u32> {
-        let client = self.client(py)?;
-        Ok(block_on(py, || client.lookup(subject, schema))?.map_err(Failure::Registry)?)
     }
 
     /// The schema an id stands for, from the cache where it is there.

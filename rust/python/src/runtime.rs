@@ -11,7 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 
 static RUNTIME: PerProcess<Runtime> = PerProcess::new();
 
-fn runtime(py: Python<'_>) -> PyResult<Arc<Runtime>> {
+/// The runtime of this process, made by the first use.
+pub(crate) fn of_process(py: Python<'_>) -> PyResult<Arc<Runtime>> {
     RUNTIME
         .get_or_make(py, || {
             Builder::new_multi_thread()
@@ -32,7 +33,7 @@ where
     F: Future,
     F::Output: Send,
 {
-    let runtime = runtime(py)?;
+    let runtime = of_process(py)?;
     let mut interrupt = Interrupt::new();
     let output = py.detach(|| {
         runtime.block_on(async {

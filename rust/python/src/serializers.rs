@@ -4,9 +4,11 @@ use crate::convert;
 use crate::errors::Failure;
 use crate::records::value_from_py;
 use crate::registry::SchemaRegistryClient;
+use crate::runtime::block_on;
 use millstream_codec::avro::AvroSchema;
 use millstream_codec::frame;
 use millstream_pipeline::kafka::producer::Serializer;
+use millstream_pipeline::registry::{RegistryClient, RegistryError};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
@@ -98,29 +100,44 @@ impl AvroSerializer {
 
 impl AvroSerializer {
     fn serializer(&self, py: Python<'_>, subject: &str) -> PyResult<Serializer> {
-        Ok(Serializer::Avro {
-            schema_id: self.schema_id(py, subject)?,
+        Ok(self.with_id(self.schema_id(py, subject)?))
+    }
+
+    fn with_id(&self, schema_id: u32) -> Serializer {
+        Serializer::Avro {
+            schema_id,
             schema: Arc::clone(&self.schema),
-        })
+        }
     }
 
     fn schema_id(&self, py: Python<'_>, subject: &str) -> PyResult<u32> {
-        let known = self.ids().get(subject).copied();
-        if let Some(id) = known {
+        if let Some(id) = self.known_id(py, subject) {
             return Ok(id);
         }
-        let registry = self.registry.get();
-        let id = if self.auto_register {
-            registry.register(py, subject, &self.text)?
+        let registry = self.registry.get().client(py)?;
+        let id = block_on(py, || self.ask(&registry, subject))?.map_err(Failure::Registry)?;
+        self.remember(py, subject, id);
+        Ok(id)
+    }
+
+    async fn ask(&self, registry: &RegistryClient, subject: &str) -> Result<u32, RegistryError> {
+        if self.auto_register {
+            registry.register(subject, &self.text).await
         } else {
-            registry.lookup(py, subject, &self.text)?
-        };
+            registry.lookup(subject, &self.text).await
+        }
+    }
+
+    fn known_id(&self, _attached: Python<'_>, subject: &str) -> Option<u32> {
+        self.ids().get(subject).copied()
+    }
+
+    fn remember(&self, _attached: Python<'_>, subject: &str, id: u32) {
         let mut ids = self.ids();
         if ids.len() >= MAX_SUBJECTS {
             ids.clear();
         }
         ids.insert(subject.to_owned(), id);
-        Ok(id)
     }
 
     fn ids(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
@@ -169,19 +186,68 @@ pub(crate) fn serializer_for(
     serializer: Option<&Bound<'_, PyAny>>,
     topic: &str,
 ) -> PyResult<Serializer> {
+    match choose_serializer(py, serializer, topic)? {
+        Choice::Ready(serializer) => Ok(serializer),
+        Choice::Unregistered(avro) => avro.avro.get().serializer(py, &avro.subject),
+    }
+}
+
+/// As [`serializer_for`], for a caller that must not wait: the registry is not asked yet.
+pub(crate) fn choose_serializer(
+    py: Python<'_>,
+    serializer: Option<&Bound<'_, PyAny>>,
+    topic: &str,
+) -> PyResult<Choice> {
     let Some(serializer) = serializer else {
-        return Ok(Serializer::Bytes);
+        return Ok(Choice::Ready(Serializer::Bytes));
     };
     if serializer.is_instance_of::<JSONSerializer>() {
-        return Ok(Serializer::Json);
+        return Ok(Choice::Ready(Serializer::Json));
     }
     if let Ok(avro) = serializer.cast::<AvroSerializer>() {
-        return avro.get().serializer(py, &format!("{topic}-value"));
+        let subject = format!("{topic}-value");
+        if let Some(id) = avro.get().known_id(py, &subject) {
+            return Ok(Choice::Ready(avro.get().with_id(id)));
+        }
+        return Ok(Choice::Unregistered(Unregistered {
+            registry: avro.get().registry.get().client(py)?,
+            avro: avro.clone().unbind(),
+            subject,
+        }));
     }
     Err(PyTypeError::new_err(format!(
         "value_serializer is a JSONSerializer, an AvroSerializer or None, not {}",
         serializer.get_type().name()?
     )))
+}
+
+/// A serializer, or what is missing for it.
+pub(crate) enum Choice {
+    Ready(Serializer),
+    Unregistered(Unregistered),
+}
+
+/// An Avro serializer that has not asked for its schema's id under this subject.
+pub(crate) struct Unregistered {
+    avro: Py<AvroSerializer>,
+    registry: Arc<RegistryClient>,
+    subject: String,
+}
+
+impl Unregistered {
+    /// The id from the registry. Needs no attached thread.
+    pub(crate) async fn ask(&self) -> Result<u32, RegistryError> {
+        self.avro.get().ask(&self.registry, &self.subject).await
+    }
+
+    pub(crate) fn serializer(&self, id: u32) -> Serializer {
+        self.avro.get().with_id(id)
+    }
+
+    /// Later batches need not ask.
+    pub(crate) fn remember(&self, py: Python<'_>, id: u32) {
+        self.avro.get().remember(py, &self.subject, id);
+    }
 }
 
 fn encode_one<'py>(

@@ -1,17 +1,19 @@
 //! HTTP sources: pages of records.
 
+use crate::awaitable::awaitable;
 use crate::errors::Failure;
 use crate::per_process::PerProcess;
 use crate::records::Records;
 use crate::runtime::block_on;
+use millstream_codec::Value;
 use millstream_pipeline::Secret;
 use millstream_pipeline::http::{self, Guard};
 use millstream_pipeline::source::{self, FetchError, HttpSourceConfig, PageNumber, Paginator};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyStopAsyncIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
 use std::path::PathBuf;
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -233,6 +235,13 @@ impl HttpSource {
         })
     }
 
+    fn apages(&self, py: Python<'_>) -> PyResult<AsyncPageIterator> {
+        Ok(AsyncPageIterator {
+            pages: Arc::new(tokio::sync::Mutex::new(self.shared(py)?.restarted())),
+            pid: std::process::id(),
+        })
+    }
+
     fn __iter__(&self, py: Python<'_>) -> PyResult<PageIterator> {
         self.pages(py)
     }
@@ -243,7 +252,7 @@ impl HttpSource {
 }
 
 impl HttpSource {
-    fn shared(&self, py: Python<'_>) -> PyResult<std::sync::Arc<source::HttpSource>> {
+    fn shared(&self, py: Python<'_>) -> PyResult<Arc<source::HttpSource>> {
         self.source
             .get_or_make(py, || source::HttpSource::new(self.config.clone()))
             .map_err(|error: FetchError| Failure::Fetch(error).into())
@@ -264,12 +273,7 @@ impl PageIterator {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Records>> {
-        if self.pid != std::process::id() {
-            let text =
-                "these pages belong to the process that was forked; call pages() in this one"
-                    .to_owned();
-            return Err(Failure::Setting(text).into());
-        }
+        check_process(self.pid, "pages()")?;
         let mut pages = match self.pages.try_lock() {
             Ok(pages) => pages,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -284,6 +288,58 @@ impl PageIterator {
         let page = block_on(py, move || pages.next_page(stop))?;
         Ok(page.map_err(Failure::Fetch)?.map(Records::new))
     }
+}
+
+/// The pages of one walk through a source, for an event loop.
+#[pyclass(module = "millstream._core", frozen)]
+pub(crate) struct AsyncPageIterator {
+    // Tokio's: those who ask at the same time get their pages one after the other.
+    pages: Arc<tokio::sync::Mutex<source::HttpSource>>,
+    pid: u32,
+}
+
+#[pymethods]
+impl AsyncPageIterator {
+    fn __aiter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        check_process(self.pid, "apages()")?;
+        let pages = Arc::clone(&self.pages);
+        // Cancelling drops the request under way; the next call asks for that page again.
+        awaitable(py, async move {
+            let stop = CancellationToken::new();
+            Page(pages.lock().await.next_page(&stop).await)
+        })
+    }
+}
+
+/// A page as Python has it; after the last one the iteration's end.
+struct Page(Result<Option<Vec<Value>>, FetchError>);
+
+impl<'py> IntoPyObject<'py> for Page {
+    type Target = Records;
+    type Output = Bound<'py, Records>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, Records>> {
+        match self.0.map_err(Failure::Fetch)? {
+            Some(rows) => Bound::new(py, Records::new(rows)),
+            None => Err(PyStopAsyncIteration::new_err(())),
+        }
+    }
+}
+
+/// The walk's connections and its place are those of the process that began it.
+fn check_process(pid: u32, method: &str) -> PyResult<()> {
+    if pid == std::process::id() {
+        return Ok(());
+    }
+    Err(Failure::Setting(format!(
+        "these pages belong to the process that was forked; call {method} in this one"
+    ))
+    .into())
 }
 
 /// As requests takes them: a dict or pairs; a list gives a parameter several times, None leaves it out.
