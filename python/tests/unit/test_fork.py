@@ -162,3 +162,32 @@ def test_a_child_may_end_as_any_python_does(run: Run) -> None:
         assert os.waitpid(pid, 0)[1] == 0
         use()
     """)
+
+
+def test_a_child_ends_whatever_glibc_had_locked(run: Run) -> None:
+    """A child that is forked while another thread looks up a name never looks up one itself: no broker can be reached.
+
+    That is glibc's (the lock of `getaddrinfo` stays locked), so records are not sent; but the call ends, the block is left,
+    and the error says that another try may do.
+    """
+    run("""
+        import socket
+
+        def look_up():
+            while True:
+                socket.getaddrinfo("127.0.0.1", 1, flags=socket.AI_ADDRCONFIG)
+
+        for _ in range(4):
+            threading.Thread(target=look_up, daemon=True).start()
+
+        def child():
+            try:
+                with ms.Producer({"test.mock.num.brokers": 1, "message.timeout.ms": 1000}) as producer:
+                    producer.produce_batch("users", [b"one"])
+            except ms.ProduceError as error:
+                assert error.retryable
+                assert error.report.not_sent == (0,)
+
+        for _ in range(10):
+            forked(child)
+    """)
