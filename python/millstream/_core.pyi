@@ -86,8 +86,8 @@ class Retry:
     500 to 599.
 
     The wait before a repetition is drawn from 0 to `backoff_base * 2 ** (attempt - 1)`, or is what the server's
-    `Retry-After` says, in seconds or as a date. Before each wait the logger `millstream.source` has one WARNING with the
-    URL (credentials masked), the cause, the attempt and the wait: at most `max_attempts - 1` for a page.
+    `Retry-After` says, in seconds or as a date. Before each wait the logger `millstream.source` has one WARNING with
+    the URL (credentials masked), the cause, the attempt and the wait: at most `max_attempts - 1` for a page.
 
     Args:
         max_attempts: Requests in all; 1 is no repetition. Default 5.

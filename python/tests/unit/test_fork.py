@@ -167,8 +167,8 @@ def test_a_child_may_end_as_any_python_does(run: Run) -> None:
 def test_a_child_ends_whatever_glibc_had_locked(run: Run) -> None:
     """A child that is forked while another thread looks up a name never looks up one itself: no broker can be reached.
 
-    That is glibc's (the lock of `getaddrinfo` stays locked), so records are not sent; but the call ends, the block is left,
-    and the error says that another try may do.
+    That is glibc's (the lock of `getaddrinfo` stays locked), so records are not sent; but the call ends, the block is
+    left, and the error says that another try may do.
     """
     run("""
         import socket

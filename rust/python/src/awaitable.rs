@@ -5,15 +5,13 @@
 
 use crate::{log, runtime, settling};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::generic::{self, ContextExt, JoinError, Runtime};
 use std::any::Any;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-
-tokio::task_local! {
-    static LOCALS: TaskLocals;
-}
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
 /// What a future gives, as an `asyncio.Future` of the running loop. Cancelling that drops the Rust future.
 ///
@@ -24,10 +22,41 @@ where
     F: Future + Send + 'static,
     F::Output: for<'py> IntoPyObject<'py> + Send + 'static,
 {
+    let running = TaskLocals::with_running_loop(py)?.event_loop(py).unbind();
+    let locals = TaskLocals::new(Bound::new(py, EventLoop(running))?.into_any());
     settling::end_with_python(py)?;
     let runtime = runtime::of_process(py)?;
     let _entered = runtime.enter();
-    generic::future_into_py::<ProcessRuntime, _, _>(py, async { Ok(future.await) })
+    generic::future_into_py_with_locals::<ProcessRuntime, _, _>(py, locals, async {
+        Ok(future.await)
+    })
+}
+
+/// What of an event loop is needed to settle a future, when there may be no loop any more.
+///
+/// A loop that was closed meanwhile refuses what is handed to it, which would be printed: but nobody waits for it.
+#[pyclass(frozen)]
+struct EventLoop(Py<PyAny>);
+
+#[pymethods]
+impl EventLoop {
+    fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.bind(py).call_method0("create_future")
+    }
+
+    #[pyo3(signature = (*arguments, **options))]
+    fn call_soon_threadsafe(
+        &self,
+        py: Python<'_>,
+        arguments: &Bound<'_, PyTuple>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        let event_loop = self.0.bind(py);
+        match event_loop.call_method("call_soon_threadsafe", arguments, options) {
+            Err(error) if !event_loop.call_method0("is_closed")?.is_truthy()? => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
 }
 
 /// The runtime that the calling thread has entered; tasks on it are inside of it already.
@@ -41,7 +70,7 @@ impl Runtime for ProcessRuntime {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Joining(tokio::spawn(future))
+        Joining(tokio::spawn(OfProcess::new(future)))
     }
 
     /// Called with what attaches to the interpreter in order to settle a Python future, and with nothing else.
@@ -59,16 +88,96 @@ impl Runtime for ProcessRuntime {
     }
 }
 
+/// Nothing that runs here asks for the loop it was begun in.
 impl ContextExt for ProcessRuntime {
-    fn scope<F, R>(locals: TaskLocals, future: F) -> Pin<Box<dyn Future<Output = R> + Send>>
+    fn scope<F, R>(_: TaskLocals, future: F) -> Pin<Box<dyn Future<Output = R> + Send>>
     where
         F: Future<Output = R> + Send + 'static,
     {
-        Box::pin(LOCALS.scope(locals, future))
+        Box::pin(future)
     }
 
     fn get_task_locals() -> Option<TaskLocals> {
-        LOCALS.try_with(Clone::clone).ok()
+        None
+    }
+}
+
+/// A task that a forked child cannot wake.
+///
+/// The child has a copy of the parent's Python futures. When it drops or cancels one, the task behind it is woken, which
+/// takes the locks of the parent's runtime: one that a thread held at the fork stays locked in the child for ever.
+struct OfProcess<F> {
+    future: Pin<Box<F>>,
+    waker: Option<Arc<ProcessWaker>>,
+}
+
+impl<F> OfProcess<F> {
+    fn new(future: F) -> Self {
+        Self {
+            future: Box::pin(future),
+            waker: None,
+        }
+    }
+}
+
+impl<F: Future> Future for OfProcess<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let known = self.waker.take();
+        let waker = known
+            .filter(|waker| waker.wakes(context.waker()))
+            .unwrap_or_else(|| Arc::new(ProcessWaker::new(context.waker().clone())));
+        self.waker = Some(Arc::clone(&waker));
+        let waker = Waker::from(waker);
+        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+}
+
+/// Wakes in the process it was made in, and nowhere else.
+struct ProcessWaker {
+    pid: u32,
+    /// None only once it is dropped.
+    inner: Option<Waker>,
+}
+
+impl ProcessWaker {
+    fn new(inner: Waker) -> Self {
+        Self {
+            pid: std::process::id(),
+            inner: Some(inner),
+        }
+    }
+
+    fn is_at_home(&self) -> bool {
+        self.pid == std::process::id()
+    }
+
+    fn wakes(&self, other: &Waker) -> bool {
+        self.inner
+            .as_ref()
+            .is_some_and(|inner| inner.will_wake(other))
+    }
+}
+
+impl Wake for ProcessWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(inner) = self.inner.as_ref().filter(|_| self.is_at_home()) {
+            inner.wake_by_ref();
+        }
+    }
+}
+
+impl Drop for ProcessWaker {
+    fn drop(&mut self) {
+        if !self.is_at_home() {
+            // The task that it belongs to is the parent's, and may end with it.
+            std::mem::forget(self.inner.take());
+        }
     }
 }
 
