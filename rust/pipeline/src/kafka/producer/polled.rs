@@ -14,7 +14,10 @@ use std::thread;
 use std::time::Duration;
 
 /// How long the end of the client may go unnoticed. An idle client wakes up this often; what comes is taken at once.
-const NOTICE_END_WITHIN: Duration = Duration::from_millis(20);
+///
+/// Not a whole number of milliseconds: librdkafka waits in those, and rdkafka asks it again, without a pause, until the rest
+/// of the last one is over. With 20 ms an idle client would take a twentieth of a core.
+const NOTICE_END_WITHIN: Duration = Duration::from_micros(20_050);
 
 /// How long dropping waits for librdkafka's threads. One that looks up a name ends when that is done: after a resolver's
 /// timeout, or never in a process that was forked while another thread looked up a name (glibc keeps its lock locked).
