@@ -215,7 +215,9 @@ class AsyncPageIterator:
     """One walk through the pages of a source, for an event loop. It belongs to the process that began it.
 
     Several `anext()` at the same time get their pages one after the other. Cancelling one drops its request, and the
-    next asks for that page again: none is left out.
+    next asks for that page again. A page that had come by then, or one whose future is let go without a look at it, is
+    what the next `anext()` gives: none is left out, and none is given twice. (`asyncio.gather` looks at all results
+    before it tells of its own cancellation: pages that it had are gone with it.)
     """
 
     def __aiter__(self) -> Self: ...

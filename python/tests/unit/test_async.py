@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
 import millstream as ms
+from millstream._core import AsyncPageIterator
 from millstream.sample_api import SampleApi, people
 
 from . import processes
@@ -94,6 +96,110 @@ def test_a_cancelled_page_lets_go_of_the_server_and_is_asked_for_again() -> None
 
         asyncio.run(cancelled())
         asyncio.run(cancelled())
+
+
+Hold = Callable[[], None]
+
+
+async def cancel_the_future(pages: AsyncPageIterator, hold: Hold) -> ms.Records:
+    future = anext(pages)
+    hold()
+    future.cancel()
+    return await future
+
+
+async def cancel_the_task(pages: AsyncPageIterator, hold: Hold) -> ms.Records:
+    task = asyncio.create_task(one(pages))
+    await asyncio.sleep(0)
+    hold()
+    task.cancel()
+    return await task
+
+
+async def cancel_between_the_result_and_the_task(pages: AsyncPageIterator, hold: Hold) -> ms.Records:
+    task = asyncio.create_task(one(pages))
+    await asyncio.sleep(0)
+    hold()
+    # Behind what settles the future, and before the task that it wakes.
+    asyncio.get_running_loop().call_soon(task.cancel)
+    return await task
+
+
+async def run_into_wait_for(pages: AsyncPageIterator, hold: Hold) -> ms.Records:
+    task = asyncio.create_task(asyncio.wait_for(anext(pages), 0.001))
+    await asyncio.sleep(0)
+    hold()
+    return await task
+
+
+async def run_into_a_timeout(pages: AsyncPageIterator, hold: Hold) -> ms.Records:
+    """As `asyncio.wait_for` is from Python 3.12 on."""
+
+    async def timed() -> ms.Records:
+        async with asyncio.timeout(0.001):
+            return await anext(pages)
+
+    task = asyncio.create_task(timed())
+    await asyncio.sleep(0)
+    hold()
+    return await task
+
+
+async def let_go_of_the_future(pages: AsyncPageIterator, hold: Hold) -> ms.Records:
+    await asyncio.wait([anext(pages)])
+    raise TimeoutError
+
+
+async def one(pages: AsyncPageIterator) -> ms.Records:
+    return await anext(pages)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        cancel_the_future,
+        cancel_the_task,
+        cancel_between_the_result_and_the_task,
+        run_into_wait_for,
+        run_into_a_timeout,
+        let_go_of_the_future,
+    ],
+)
+def test_a_page_that_is_cut_off_on_its_way_comes_with_the_next_call(
+    api: SampleApi, cut: Callable[[AsyncPageIterator, Hold], Coroutine[Any, Any, ms.Records]]
+) -> None:
+    users = source(api, "seed=cut&results=2", paginator=ms.PageNumberPaginator(maximum_page=3))
+
+    async def walk() -> list[Any]:
+        ready: Any = vars(asyncio.get_running_loop())["_ready"]
+
+        def hold() -> None:
+            """Keeps the loop from its turn until the page waits there to be given out."""
+            processes.wait_for("the page", lambda: len(ready) > 0)
+
+        pages, got = users.apages(), []
+        with contextlib.suppress(asyncio.CancelledError, asyncio.TimeoutError):
+            got.append(await cut(pages, hold))
+        # Inside of the exception or not, later calls go on where the walk is.
+        got += [page async for page in pages]
+        return [page.to_pylist() for page in got]
+
+    assert asyncio.run(walk()) == [people("cut", number, 2) for number in (1, 2, 3)]
+
+
+def test_a_page_is_given_to_one_call_only(api: SampleApi) -> None:
+    async def walk() -> None:
+        pages = source(api, "seed=cut&results=2", paginator=ms.PageNumberPaginator(maximum_page=3)).apages()
+        first, second = anext(pages), anext(pages)
+        await asyncio.wait([first, second])
+        # Told and not yet looked at is not lost: the walk goes on behind it.
+        third = await anext(pages)
+        got = [future.result() for future in (first, second)] + [third]
+        assert [page.to_pylist() for page in got] == [people("cut", number, 2) for number in (1, 2, 3)]
+        with pytest.raises(StopAsyncIteration):
+            await anext(pages)
+
+    asyncio.run(walk())
 
 
 def test_the_loop_goes_on_while_a_page_is_fetched(api: SampleApi) -> None:

@@ -22,8 +22,29 @@ where
     F: Future + Send + 'static,
     F::Output: for<'py> IntoPyObject<'py> + Send + 'static,
 {
-    let running = TaskLocals::with_running_loop(py)?.event_loop(py).unbind();
-    let locals = TaskLocals::new(Bound::new(py, EventLoop(running))?.into_any());
+    awaitable_by(
+        py,
+        |event_loop| event_loop.call_method0("create_future"),
+        future,
+    )
+}
+
+/// As [`awaitable`], with a future that `make_future` makes for the loop it is given.
+pub(crate) fn awaitable_by<'py, F>(
+    py: Python<'py>,
+    make_future: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+    future: F,
+) -> PyResult<Bound<'py, PyAny>>
+where
+    F: Future + Send + 'static,
+    F::Output: for<'any> IntoPyObject<'any> + Send + 'static,
+{
+    let running = TaskLocals::with_running_loop(py)?.event_loop(py);
+    let event_loop = EventLoop {
+        future: make_future(&running)?.unbind(),
+        running: running.unbind(),
+    };
+    let locals = TaskLocals::new(Bound::new(py, event_loop)?.into_any());
     settling::end_with_python(py)?;
     let runtime = runtime::of_process(py)?;
     let _entered = runtime.enter();
@@ -32,16 +53,19 @@ where
     })
 }
 
-/// What of an event loop is needed to settle a future, when there may be no loop any more.
+/// What of an event loop is needed to settle one future, when there may be no loop any more.
 ///
 /// A loop that was closed meanwhile refuses what is handed to it, which would be printed: but nobody waits for it.
 #[pyclass(frozen)]
-struct EventLoop(Py<PyAny>);
+struct EventLoop {
+    running: Py<PyAny>,
+    future: Py<PyAny>,
+}
 
 #[pymethods]
 impl EventLoop {
-    fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.bind(py).call_method0("create_future")
+    fn create_future(&self, py: Python<'_>) -> Py<PyAny> {
+        self.future.clone_ref(py)
     }
 
     #[pyo3(signature = (*arguments, **options))]
@@ -51,7 +75,7 @@ impl EventLoop {
         arguments: &Bound<'_, PyTuple>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
-        let event_loop = self.0.bind(py);
+        let event_loop = self.running.bind(py);
         match event_loop.call_method("call_soon_threadsafe", arguments, options) {
             Err(error) if !event_loop.call_method0("is_closed")?.is_truthy()? => Err(error),
             Ok(_) | Err(_) => Ok(()),

@@ -21,6 +21,7 @@ mod runtime;
 mod serializers;
 mod settling;
 mod source;
+mod source_async;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -44,9 +45,9 @@ mod _core {
     #[pymodule_export]
     use crate::serializers::{AvroDeserializer, AvroSerializer, JSONSerializer};
     #[pymodule_export]
-    use crate::source::{
-        AsyncPageIterator, HttpSource, PageIterator, PageNumberPaginator, RateLimit, Retry,
-    };
+    use crate::source::{HttpSource, PageIterator, PageNumberPaginator, RateLimit, Retry};
+    #[pymodule_export]
+    use crate::source_async::AsyncPageIterator;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

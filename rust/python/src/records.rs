@@ -26,6 +26,15 @@ impl Records {
         Self::with_rejected(rows, Arc::default())
     }
 
+    /// Rows that somebody else holds too.
+    pub(crate) fn share(rows: Arc<Vec<Value>>) -> Self {
+        Self {
+            range: 0..rows.len(),
+            rows,
+            rejected: Arc::default(),
+        }
+    }
+
     pub(crate) fn with_rejected(rows: Vec<Value>, rejected: Arc<Vec<Rejected>>) -> Self {
         Self {
             range: 0..rows.len(),

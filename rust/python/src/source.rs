@@ -1,15 +1,14 @@
 //! HTTP sources: pages of records.
 
-use crate::awaitable::awaitable;
 use crate::errors::Failure;
 use crate::per_process::PerProcess;
 use crate::records::Records;
 use crate::runtime::block_on;
-use millstream_codec::Value;
+use crate::source_async::AsyncPageIterator;
 use millstream_pipeline::Secret;
 use millstream_pipeline::http::{self, Guard};
 use millstream_pipeline::source::{self, FetchError, HttpSourceConfig, PageNumber, Paginator};
-use pyo3::exceptions::{PyStopAsyncIteration, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
 use std::path::PathBuf;
@@ -236,10 +235,7 @@ impl HttpSource {
     }
 
     fn apages(&self, py: Python<'_>) -> PyResult<AsyncPageIterator> {
-        Ok(AsyncPageIterator {
-            pages: Arc::new(tokio::sync::Mutex::new(self.shared(py)?.restarted())),
-            pid: std::process::id(),
-        })
+        Ok(AsyncPageIterator::new(self.shared(py)?.restarted()))
     }
 
     fn __iter__(&self, py: Python<'_>) -> PyResult<PageIterator> {
@@ -290,49 +286,8 @@ impl PageIterator {
     }
 }
 
-/// The pages of one walk through a source, for an event loop.
-#[pyclass(module = "millstream._core", frozen)]
-pub(crate) struct AsyncPageIterator {
-    // Tokio's: those who ask at the same time get their pages one after the other.
-    pages: Arc<tokio::sync::Mutex<source::HttpSource>>,
-    pid: u32,
-}
-
-#[pymethods]
-impl AsyncPageIterator {
-    fn __aiter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        slf
-    }
-
-    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        check_process(self.pid, "apages()")?;
-        let pages = Arc::clone(&self.pages);
-        // Cancelling drops the request under way; the next call asks for that page again.
-        awaitable(py, async move {
-            let stop = CancellationToken::new();
-            Page(pages.lock().await.next_page(&stop).await)
-        })
-    }
-}
-
-/// A page as Python has it; after the last one the iteration's end.
-struct Page(Result<Option<Vec<Value>>, FetchError>);
-
-impl<'py> IntoPyObject<'py> for Page {
-    type Target = Records;
-    type Output = Bound<'py, Records>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, Records>> {
-        match self.0.map_err(Failure::Fetch)? {
-            Some(rows) => Bound::new(py, Records::new(rows)),
-            None => Err(PyStopAsyncIteration::new_err(())),
-        }
-    }
-}
-
 /// The walk's connections and its place are those of the process that began it.
-fn check_process(pid: u32, method: &str) -> PyResult<()> {
+pub(crate) fn check_process(pid: u32, method: &str) -> PyResult<()> {
     if pid == std::process::id() {
         return Ok(());
     }
