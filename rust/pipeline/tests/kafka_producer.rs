@@ -297,6 +297,97 @@ fn an_interruption_is_seen_while_the_queue_is_full() {
     );
 }
 
+/// A record that takes a broker's thread long to compress: text that repeats itself, but not soon.
+fn slow_to_compress(bytes: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = move || {
+        // Numbers that look random and are the same each time (Knuth's MMIX).
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    };
+    let words: Vec<String> = (0..5_000).map(|_| format!("{:x} ", next())).collect();
+    let mut text = Vec::new();
+    while text.len() < bytes {
+        let at = usize::try_from(next() % 5_000).unwrap();
+        text.extend_from_slice(words[at].as_bytes());
+    }
+    text
+}
+
+const SLOW: [(&str, &str); 4] = [
+    ("compression.type", "zstd"),
+    ("compression.level", "12"),
+    ("message.max.bytes", "20000000"),
+    ("linger.ms", "0"),
+];
+
+#[test]
+fn an_interruption_does_not_wait_for_a_thread_that_is_elsewhere() {
+    let cluster = cluster(1);
+    let producer = producer(&cluster.bootstrap_servers(), &SLOW);
+    let mut connecting = producer.batch(TOPIC, Serializer::Bytes, None).unwrap();
+    connecting.enqueue(&texts(1), &mut never());
+    connecting.finish(&mut never()).unwrap();
+
+    let large = [Value::from(bytes::Bytes::from(slow_to_compress(
+        15_000_000,
+    )))];
+    let mut batch = producer.batch(TOPIC, Serializer::Bytes, None).unwrap();
+    batch.enqueue(&large, &mut never());
+    // The broker's thread begins at once.
+    std::thread::sleep(Duration::from_millis(50));
+    let started = Instant::now();
+    let error = batch.finish(&mut || true).unwrap_err();
+    let passed = started.elapsed();
+    let report = &error.report;
+    assert_eq!((report.delivered, report.not_sent.len()), (0, 0));
+    assert_eq!(report.unknown.len() + report.unaccounted, 1);
+    // What comes after it waits for that thread instead, and is not purged with it.
+    let mut batch = producer.batch(TOPIC, Serializer::Bytes, None).unwrap();
+    batch.enqueue(&texts(1), &mut never());
+    assert_eq!(batch.finish(&mut never()).unwrap().delivered, 1);
+    assert!(
+        passed < started.elapsed() / 2,
+        "{passed:?} of {:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn a_purge_that_ends_late_takes_no_later_record_along() {
+    let cluster = cluster(1);
+    let producer = producer(&cluster.bootstrap_servers(), &SLOW);
+    let send = |count| {
+        let mut batch = producer.batch(TOPIC, Serializer::Bytes, None).unwrap();
+        assert!(batch.enqueue(&texts(count), &mut never()));
+        batch
+    };
+    // Connected from now on.
+    assert_eq!(send(1).finish(&mut never()).unwrap().delivered, 1);
+    let large = slow_to_compress(3_000_000);
+    for milliseconds in [0, 1, 2, 4, 8, 16, 32] {
+        // The broker's thread is at this one when the purge comes, sooner or later in it.
+        let record = Record {
+            value: Some(&large),
+            ..Record::default()
+        };
+        producer.enqueue(TOPIC, &record, &mut never()).unwrap();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        let error = send(5).finish(&mut || true).map(drop);
+        let Err(error) = error else {
+            // Too fast for a cancellation: nothing was purged.
+            producer.flush(None, &mut never()).unwrap();
+            continue;
+        };
+        assert_eq!(error.cause, Cause::Cancelled);
+        let again = send(5).finish(&mut never());
+        assert_eq!(again.map(|report| report.delivered), Ok(5));
+        producer.flush(None, &mut never()).unwrap();
+    }
+}
+
 #[test]
 fn a_record_that_is_too_large_stops_what_would_come_after_it() {
     let cluster = cluster(1);

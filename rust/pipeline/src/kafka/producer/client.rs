@@ -6,10 +6,10 @@ use super::delivery::Tally;
 use super::error::{DeliveryFailure, ProduceError, Undelivered};
 use super::native::{self, Topic};
 use super::polled::Native;
+use super::purging::What;
 use super::{Batch, Serializer};
 use crate::kafka::config::{ConfigError, Properties};
 use millstream_codec::Path;
-use rdkafka::producer::PurgeConfig;
 use rdkafka::types::RDKafkaErrorCode;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -25,8 +25,19 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(2);
 /// What an interrupted call gives to requests that are on the wire before it calls their outcome unknown.
 const IN_FLIGHT_GRACE: Duration = Duration::from_millis(30);
 
-/// The reports of purged records come from memory; this is only the bound.
-const PURGE_WAIT: Duration = Duration::from_secs(5);
+/// What an interrupted call gives to a broker's thread that does not come to its purge, because it looks up a name or
+/// compresses: with [`CHECK_EVERY`] and the end of the client it stays within 100 ms.
+const PURGE_BEGINS_WITHIN: Duration = Duration::from_millis(60);
+
+/// The reports of what was purged come from memory; this is only the bound.
+const PURGE_REPORTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often it is seen whether reports still come.
+const PURGE_LOOK: Duration = Duration::from_millis(10);
+
+/// How long records wait for the purge of earlier ones to end: a name's resolver gives up by then. Only in a process that
+/// was forked in the middle of a lookup it never does.
+const PURGE_ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Longer lingering than this is cut short when somebody waits.
 const LINGER_TO_HURRY: Duration = Duration::from_millis(50);
@@ -166,7 +177,12 @@ impl Producer {
         };
         let context = self.native.client().context();
         let (opaque, outcome) = context.await_one();
+        let purge_ends = Instant::now() + PURGE_ENDS_WITHIN;
         loop {
+            if !self.native.purging().is_over() && Instant::now() < purge_ends {
+                tokio::time::sleep(QUEUE_FULL_PAUSE).await;
+                continue;
+            }
             match topic.produce(&record, opaque) {
                 Ok(()) => break,
                 Err(RDKafkaErrorCode::QueueFull) if !context.is_fatal() => {
@@ -265,7 +281,8 @@ impl Producer {
 
     /// Throws away what is queued, gives requests on the wire up to `grace` to be answered, and gives the rest up.
     ///
-    /// Every record of every batch under way gets its outcome: not sent if it was queued, unknown if it was on the wire.
+    /// Every record of every batch under way gets its outcome: not sent if it was queued, unknown if it was on the wire, or
+    /// if the thread that has it does not say in time. Records given from then on wait until the purge is over everywhere.
     /// The account returned is that of the records given by [`Producer::enqueue`].
     pub fn purge(&self, grace: Duration) -> Tally {
         self.purge_for(&self.loose, grace);
@@ -283,13 +300,26 @@ impl Producer {
         self.native.client().context().rejection()
     }
 
-    pub(super) fn purge_for(&self, account: &Account, grace: Duration) {
-        self.native.purge(PurgeConfig::default().queue());
+    fn purge_for(&self, account: &Account, grace: Duration) {
+        let started = Instant::now();
+        self.native.purge(What::Queued);
         if account.wait_settled(grace) {
             return;
         }
-        self.native.purge(PurgeConfig::default().queue().inflight());
-        account.wait_settled(PURGE_WAIT);
+        self.native.purge(What::AlsoSent);
+        let mut left = account.outstanding();
+        while !account.wait_settled(PURGE_LOOK) {
+            let before = std::mem::replace(&mut left, account.outstanding());
+            let on_their_way = self.native.purging().is_over() || left < before;
+            let bound = if on_their_way {
+                PURGE_REPORTED_WITHIN
+            } else {
+                PURGE_BEGINS_WITHIN
+            };
+            if started.elapsed() >= bound {
+                return;
+            }
+        }
     }
 
     pub(super) fn purge_interrupted(&self, account: &Account) {
@@ -329,6 +359,9 @@ impl Producer {
         pulse: &mut Pulse<'_>,
     ) -> Result<(), Refusal> {
         let refusal = loop {
+            if let Err(refusal) = self.wait_for_purge(pulse) {
+                break refusal;
+            }
             match topic.produce(record, opaque) {
                 Ok(()) => return Ok(()),
                 Err(RDKafkaErrorCode::QueueFull) => {
@@ -345,6 +378,24 @@ impl Producer {
         };
         account.unexpect_one();
         Err(refusal)
+    }
+
+    /// Waits until the purge of earlier records can take no later one along.
+    fn wait_for_purge(&self, pulse: &mut Pulse<'_>) -> Result<(), Refusal> {
+        let purging = self.native.purging();
+        if purging.is_over() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + PURGE_ENDS_WITHIN;
+        while !purging.wait(CHECK_EVERY) {
+            if pulse.says_stop() {
+                return Err(Refusal::Cancelled);
+            }
+            if Instant::now() >= deadline {
+                return Err(Refusal::Code(RDKafkaErrorCode::TimedOutQueue));
+            }
+        }
+        Ok(())
     }
 
     /// The failure of a record that librdkafka did not take.

@@ -12,15 +12,18 @@ mod broker_errors;
 mod client;
 mod context;
 pub mod delivery;
+mod ending;
 pub mod error;
 mod native;
 pub mod partition;
 mod polled;
+mod purging;
 pub mod serializer;
 
 pub use batch::{Batch, BatchError};
 pub use broker_errors::Rejection;
 pub use client::{CHECK_EVERY, Header, Producer, Record};
 pub use delivery::{Report, Tally};
+pub use ending::wait_ended;
 pub use error::{Cause, DeliveryFailure, ProduceError, Undelivered};
 pub use serializer::Serializer;
