@@ -32,10 +32,16 @@ impl fmt::Display for Rejection {
 }
 
 /// The client's error events so far. Pure: the clock is a parameter.
+///
+/// The error events and the reports of records do not say to one another which broker they are about, so a rejection is kept
+/// for the client. It explains a timeout while nothing was delivered since. A broker whose certificate does not fit says
+/// nothing about the others, as a password does: it explains none while another broker is away.
 #[derive(Debug, Default)]
 pub(super) struct BrokerErrors {
     last: Option<String>,
     rejection: Option<(Instant, Rejection)>,
+    /// The last broker that could not be reached, by address.
+    away: Option<(Instant, String)>,
 }
 
 impl BrokerErrors {
@@ -46,6 +52,8 @@ impl BrokerErrors {
         if rejects {
             let reason = reason.to_owned();
             self.rejection = Some((at, Rejection { code, reason }));
+        } else if let Some(address) = unreachable(code, reason) {
+            self.away = Some((at, address.to_owned()));
         }
         rejects
     }
@@ -57,10 +65,13 @@ impl BrokerErrors {
 
     /// What the brokers refuse now.
     pub(super) fn rejection(&self, now: Instant) -> Option<&Rejection> {
-        self.rejection
+        let lasts = |at: Instant| now.saturating_duration_since(at) < LASTS;
+        let (_, rejection) = self.rejection.as_ref().filter(|(at, _)| lasts(*at))?;
+        let another_is_away = self
+            .away
             .as_ref()
-            .filter(|(at, _)| now.saturating_duration_since(*at) < LASTS)
-            .map(|(_, rejection)| rejection)
+            .is_some_and(|(at, away)| lasts(*at) && address(&rejection.reason) != Some(away));
+        (rejection.code != RDKafkaErrorCode::SSL || !another_is_away).then_some(rejection)
     }
 
     /// The code that says why a record failed with `code`, and librdkafka's words where they explain it.
@@ -96,14 +107,36 @@ fn is_rejection(code: RDKafkaErrorCode, reason: &str) -> bool {
             ];
             !cut_off.iter().any(|words| reason.contains(words))
         }
-        C::SSL
-        | C::SaslAuthenticationFailed
+        // A network that fails in the middle of the handshake has the handshake's code too.
+        C::SSL => !reason.contains("SSL transport error"),
+        C::SaslAuthenticationFailed
         | C::UnsupportedSASLMechanism
         | C::TopicAuthorizationFailed
         | C::ClusterAuthorizationFailed
         | C::TransactionalIdAuthorizationFailed => true,
         _ => false,
     }
+}
+
+/// The address of the broker that an error event says could not be reached.
+fn unreachable(code: RDKafkaErrorCode, reason: &str) -> Option<&str> {
+    use RDKafkaErrorCode as C;
+    let is_away = matches!(
+        code,
+        C::BrokerTransportFailure | C::Resolve | C::OperationTimedOut | C::SSL
+    );
+    address(reason).filter(|_| is_away)
+}
+
+/// `b:9093` of `sasl_ssl://b:9093/bootstrap: ...`: librdkafka names a broker before what it says of it.
+fn address(reason: &str) -> Option<&str> {
+    let (broker, _) = reason.split_once(": ")?;
+    let address = broker.split_once("://").map_or(broker, |(_, rest)| rest);
+    Some(
+        address
+            .split_once('/')
+            .map_or(address, |(address, _)| address),
+    )
 }
 
 #[cfg(test)]
@@ -113,6 +146,7 @@ mod tests {
     use RDKafkaErrorCode as C;
 
     const BAD_PASSWORD: &str = "sasl_ssl://b:9093/bootstrap: SASL authentication error: Authentication failed: Invalid username or password (after 311ms in state AUTH_REQ)";
+    const BAD_CERTIFICATE: &str = "ssl://a:9093/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed (after 4ms in state SSL_HANDSHAKE)";
     const AWAY: &str = "b:9093/bootstrap: Connect to ipv4#127.0.0.1:9093 failed: Connection refused (after 0ms in state CONNECT)";
 
     enum Event {
@@ -141,6 +175,7 @@ mod tests {
         use Event::{Delivered, Error, Passes};
         let refused = || Error(C::Authentication, BAD_PASSWORD);
         let down = || Error(C::AllBrokersDown, "1/1 brokers are down");
+        let bad_certificate = || Error(C::SSL, BAD_CERTIFICATE);
         for (events, expected) in [
             (vec![], C::MessageTimedOut),
             (
@@ -168,6 +203,41 @@ mod tests {
                     refused(),
                 ],
                 C::Authentication,
+            ),
+            // One broker's certificate says nothing about another that is down.
+            (vec![bad_certificate()], C::SSL),
+            (vec![bad_certificate(), down()], C::SSL),
+            (
+                vec![Error(C::BrokerTransportFailure, AWAY), bad_certificate()],
+                C::MessageTimedOut,
+            ),
+            (
+                vec![
+                    bad_certificate(),
+                    Error(C::BrokerTransportFailure, AWAY),
+                    Passes(30),
+                    bad_certificate(),
+                ],
+                C::MessageTimedOut,
+            ),
+            (
+                vec![
+                    Error(C::BrokerTransportFailure, AWAY),
+                    Passes(60),
+                    bad_certificate(),
+                ],
+                C::SSL,
+            ),
+            // The same broker, by another of its names.
+            (
+                vec![
+                    Error(
+                        C::BrokerTransportFailure,
+                        "ssl://a:9093/1: Connect to ipv4#127.0.0.1:9093 failed: Connection refused",
+                    ),
+                    bad_certificate(),
+                ],
+                C::SSL,
             ),
         ] {
             assert_eq!(code_after(&events), expected);
@@ -214,6 +284,14 @@ mod tests {
             (
                 C::Authentication,
                 "Failed to acquire SASL OAUTHBEARER token: Couldn't connect to server",
+            ),
+            (
+                C::SSL,
+                "ssl://b:9093/1: SSL handshake failed: SSL transport error: Connection timed out (after 9ms in state SSL_HANDSHAKE)",
+            ),
+            (
+                C::SSL,
+                "ssl://b:9093/1: SSL handshake failed: SSL transport error: No route to host",
             ),
             (C::BrokerTransportFailure, AWAY),
             (C::AllBrokersDown, "1/1 brokers are down"),
