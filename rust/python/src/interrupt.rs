@@ -6,14 +6,20 @@ use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use std::time::{Duration, Instant};
 
-/// Rows between two looks at the clock.
-const ROWS_PER_LOOK: usize = 16;
+/// Rows between two looks at the clock where they are small: a look costs 30 ns, the smallest row 120.
+const MOST_ROWS_PER_LOOK: u32 = 16;
 
-/// Says when a loop over rows is to look at its signals: by the clock, as one row may cost a thousand times another.
+/// What rows between two looks may take together; larger ones are followed by a look each.
+const ROWS_TAKE: Duration = Duration::from_micros(100);
+
+/// Says when a loop over rows is to look at its signals: by the clock, as one row may cost a million times another.
 pub(crate) struct Pulse {
     every: Duration,
     next: Instant,
-    row: usize,
+    looked: Instant,
+    /// Rows from one look at the clock to the next, by what the last ones took.
+    stride: u32,
+    rows: u32,
 }
 
 impl Pulse {
@@ -28,20 +34,30 @@ impl Pulse {
     }
 
     fn every(every: Duration) -> Self {
+        let now = Instant::now();
         Self {
             every,
-            next: Instant::now() + every,
-            row: 0,
+            next: now + every,
+            looked: now,
+            stride: 1,
+            rows: 0,
         }
     }
 
     /// To be asked for each row.
     pub(crate) fn is_due(&mut self) -> bool {
-        self.row += 1;
-        if !self.row.is_multiple_of(ROWS_PER_LOOK) {
+        self.rows += 1;
+        if self.rows < self.stride {
             return false;
         }
         let now = Instant::now();
+        let took = now.saturating_duration_since(self.looked) / self.rows;
+        self.stride = if took * MOST_ROWS_PER_LOOK < ROWS_TAKE {
+            MOST_ROWS_PER_LOOK
+        } else {
+            1
+        };
+        (self.looked, self.rows) = (now, 0);
         let due = now >= self.next;
         if due {
             self.next = now + self.every;

@@ -109,7 +109,7 @@ pub(crate) enum ChunkEnd {
 pub(crate) fn next_chunk(items: &mut Bound<'_, pyo3::types::PyIterator>) -> (Vec<Value>, ChunkEnd) {
     let mut chunk = Vec::with_capacity(CHUNK);
     let started = Instant::now();
-    while chunk.len() < CHUNK && (chunk.len() % 16 != 0 || started.elapsed() < CHUNK_TIME) {
+    while chunk.len() < CHUNK && started.elapsed() < CHUNK_TIME {
         match items.next() {
             None => return (chunk, ChunkEnd::Last),
             Some(Err(error)) => return (chunk, ChunkEnd::Refused(Refusal::Raised(error))),
