@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import inspect
 import socket
+import sys
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -23,7 +25,10 @@ JSON = ms.JSONSerializer()
 NOWHERE = {"bootstrap.servers": "127.0.0.1:1", "message.timeout.ms": 60_000}
 SCHEMA = '{"type": "record", "name": "R", "fields": [{"name": "id", "type": "string"}]}'
 
-# Cancelling is noticed within 25 ms and what is on the wire gets 30 ms more; the rest is a busy machine's.
+# What `aproduce_batch()` promises of cancelling it. Of three tries the best counts, as the machine may be busy.
+PROMISED_SECONDS = 0.1
+TRIES = 3
+# For what is not timed: far more than it takes, and far less than the records' own time.
 SOON_SECONDS = 1.0
 
 
@@ -146,7 +151,12 @@ async def run_into_a_timeout(pages: AsyncPageIterator, hold: Hold) -> ms.Records
 
 
 async def let_go_of_the_future(pages: AsyncPageIterator, hold: Hold) -> ms.Records:
-    await asyncio.wait([anext(pages)])
+    future = anext(pages)
+    await asyncio.wait([future])
+    gone = weakref.ref(future)
+    del future
+    # The thread that settled it holds it a moment longer.
+    processes.wait_for("the future's end", lambda: gone() is None)
     raise TimeoutError
 
 
@@ -369,28 +379,101 @@ def test_a_batch_beside_a_cancelled_one_says_what_became_of_it() -> None:
 
 
 def test_cancelling_the_task_cancels_the_batch() -> None:
-    producer = ms.Producer({**NOWHERE, "queue.buffering.max.messages": 10})
+    async def seconds() -> float:
+        producer = ms.Producer({**NOWHERE, "queue.buffering.max.messages": 10})
 
-    async def work() -> None:
-        await producer.aproduce_batch("t", ms.Records.from_pylist([b"x"] * 20))
+        async def work() -> None:
+            await producer.aproduce_batch("t", ms.Records.from_pylist([b"x"] * 20))
 
-    async def send() -> None:
         task = asyncio.create_task(work())
         await asyncio.wait([task], timeout=0.2)
+        started = time.monotonic()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         # The queue was full of what the batch had put there; one place is free again once that is purged.
         producer.produce("t", b"x")
+        passed = time.monotonic() - started
         assert len(producer) == 1
+        with pytest.raises(ms.ProduceError, match="under way"):
+            producer.flush(0.01)
+        with pytest.raises(KeyError), producer:
+            raise KeyError
+        return passed
 
-    started = time.monotonic()
+    assert min(asyncio.run(seconds()) for _ in range(TRIES)) <= PROMISED_SECONDS
+
+
+def test_an_exception_in_the_block_ends_the_awaited_batches() -> None:
+    producer = ms.Producer({**NOWHERE, "queue.buffering.max.messages": 10})
+
+    async def left(batches: list[asyncio.Future[ms.ProduceReport]]) -> None:
+        with producer:
+            batches.append(producer.aproduce_batch("t", ms.Records.from_pylist([b"x"] * 1_000)))
+            # The queue is full: most of the records are not in it yet.
+            await asyncio.wait(batches, timeout=0.2)
+            raise KeyError
+
+    async def send() -> None:
+        batches: list[asyncio.Future[ms.ProduceReport]] = []
+        with pytest.raises(KeyError) as caught:
+            await left(batches)
+        if sys.version_info >= (3, 11):
+            notes = [note for note in caught.value.__notes__ if "aproduce_batch()" in note]
+            assert len(notes) == 1
+            assert notes[0].endswith("0 delivered, 1000 not sent, 0 unknown")
+        with pytest.raises(ms.ProduceError, match="interrupted") as ended:
+            await asyncio.wait_for(batches[0], SOON_SECONDS)
+        assert ended.value.report is not None
+        assert len(ended.value.report.not_sent) == 1_000
+
     asyncio.run(send())
-    assert time.monotonic() - started < 0.2 + 2 * SOON_SECONDS
-    with pytest.raises(ms.ProduceError, match="under way"):
-        producer.flush(0.01)
-    with pytest.raises(KeyError), producer:
-        raise KeyError
+
+
+def test_batches_that_wait_for_their_turn_end_with_the_block() -> None:
+    producer = ms.Producer(NOWHERE)
+
+    async def left(batches: list[asyncio.Future[ms.ProduceReport]]) -> None:
+        with producer:
+            batches.extend(producer.aproduce_batch("t", [b"x"]) for _ in range(100))
+            await asyncio.wait(batches, timeout=0.2)
+            raise KeyError
+
+    async def send() -> None:
+        batches: list[asyncio.Future[ms.ProduceReport]] = []
+        with pytest.raises(KeyError):
+            await left(batches)
+        ended = await asyncio.wait_for(asyncio.gather(*batches, return_exceptions=True), processes.DEADLINE_SECONDS)
+        assert {type(error) for error in ended} == {ms.ProduceError, ms.ClosedError}
+
+    asyncio.run(send())
+
+
+def test_leaving_the_block_waits_for_the_awaited_batches() -> None:
+    async def send() -> None:
+        started = time.monotonic()
+        with ms.Producer({**NOWHERE, "message.timeout.ms": 400}) as producer:
+            batch = producer.aproduce_batch("t", [b"x"])
+        assert time.monotonic() - started >= 0.4
+        with pytest.raises(ms.ProduceError, match="not_sent"):
+            await batch
+
+    asyncio.run(send())
+
+
+def test_batches_that_wait_for_brokers_hold_up_nothing_else(api: SampleApi) -> None:
+    producer = ms.Producer(NOWHERE)
+
+    async def send() -> None:
+        # More than the runtime has threads.
+        batches = [producer.aproduce_batch("t", [b"x"]) for _ in range(600)]
+        await asyncio.wait(batches, timeout=0.1)
+        page = await asyncio.wait_for(anext(source(api, "seed=beside").apages()), processes.DEADLINE_SECONDS)
+        assert len(page) == 1
+        for batch in batches:
+            batch.cancel()
+
+    asyncio.run(send())
 
 
 def test_the_twins_take_the_same_arguments() -> None:

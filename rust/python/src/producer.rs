@@ -5,9 +5,10 @@ use crate::errors::Failure;
 use crate::interrupt::Interrupt;
 use crate::log;
 use crate::per_process::PerProcess;
-use crate::producer_async::{Delivery, Purges, Rows};
+use crate::producer_async::{Batches, Delivery, Outcomes, Rows};
 use crate::producer_batch::{add_note, counts, send_held, send_iterable};
 use crate::records::Records;
+use crate::runtime;
 use crate::serializers::{choose_serializer, serializer_for};
 use crate::source::seconds;
 use millstream_codec::Path;
@@ -24,12 +25,18 @@ use std::time::{Duration, Instant};
 /// What leaving the `with` block by an exception gives to requests on the wire.
 const EXIT_GRACE: Duration = Duration::from_millis(30);
 
+/// What leaving it so gives to batches that are awaited: they notice within 25 ms, and their records were purged.
+const BATCHES_END_WITHIN: Duration = Duration::from_millis(70);
+
+/// How often it is seen whether batches have ended.
+const BATCHES_LOOK: Duration = Duration::from_millis(2);
+
 /// See `_core.pyi`.
 #[pyclass(module = "millstream", frozen)]
 pub(crate) struct Producer {
     properties: Properties,
     client: PerProcess<producer::Producer>,
-    purges: PerProcess<Purges>,
+    batches: PerProcess<Batches>,
     closed: AtomicBool,
 }
 
@@ -42,7 +49,7 @@ impl Producer {
         Ok(Self {
             properties,
             client: PerProcess::new(),
-            purges: PerProcess::new(),
+            batches: PerProcess::new(),
             closed: AtomicBool::new(false),
         })
     }
@@ -152,14 +159,18 @@ impl Producer {
             .map_err(Failure::Path)?;
         client.check_topic(&topic).map_err(Failure::Produce)?;
         let choice = choose_serializer(py, value_serializer, &topic)?;
-        let Ok(purges) = self
-            .purges
-            .get_or_make(py, || Ok::<_, Infallible>(Purges::new()));
+        let rows = Rows::take(&topic, records)?;
+        // The iterable's own code, or another thread meanwhile, may have closed it.
+        self.check_open()?;
+        let Ok(batches) = self
+            .batches
+            .get_or_make(py, || Ok::<_, Infallible>(Batches::new()));
         let delivery = Delivery {
             client,
-            purges,
+            sending: batches.begin(),
+            sends: runtime::sends(py),
             key,
-            rows: Rows::take(&topic, records)?,
+            rows,
             topic,
         };
         awaitable(py, delivery.run(choice))
@@ -172,10 +183,14 @@ impl Producer {
         let Some(client) = self.client.take(py) else {
             return Ok(());
         };
+        if let Err(error) = self.wait_for_batches(py) {
+            self.abandon(py, client, Some(error.value(py).as_any()))?;
+            return Err(error);
+        }
         match self.flush_client(py, &client, None) {
             // A signal ended the wait.
             Err(error) if client.outstanding() > 0 => {
-                abandon(py, client, Some(error.value(py).as_any()))?;
+                self.abandon(py, client, Some(error.value(py).as_any()))?;
                 Err(error)
             }
             flushed => {
@@ -206,7 +221,7 @@ impl Producer {
         }
         self.closed.store(true, Ordering::Relaxed);
         if let Some(client) = self.client.take(py) {
-            abandon(py, client, exc_value)?;
+            self.abandon(py, client, exc_value)?;
         }
         Ok(false)
     }
@@ -273,6 +288,70 @@ impl Producer {
     }
 }
 
+impl Producer {
+    /// Waits until the batches that are awaited have ended; a signal raises.
+    fn wait_for_batches(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(batches) = self.batches.get(py) else {
+            return Ok(());
+        };
+        let mut interrupt = Interrupt::new();
+        if py.detach(|| batches.wait(BATCHES_LOOK, &mut || interrupt.check())) {
+            return Ok(());
+        }
+        Err(interrupt.into_error())
+    }
+
+    /// Purges what is queued, ends the client, and notes on the exception what became of the records.
+    fn abandon(
+        &self,
+        py: Python<'_>,
+        client: Arc<producer::Producer>,
+        exception: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let batches = self.batches.get(py);
+        let any_awaited = batches
+            .as_ref()
+            .is_some_and(|batches| batches.are_under_way());
+        if let Some(batches) = &batches {
+            // Before the purge: nothing is to be queued behind it.
+            batches.close();
+        }
+        let (tally, all_ended) = py.detach(|| {
+            let deadline = Instant::now() + BATCHES_END_WITHIN;
+            let tally = client.purge(EXIT_GRACE);
+            let all_ended = batches.as_ref().is_none_or(|batches| {
+                batches.wait(BATCHES_LOOK, &mut || Instant::now() >= deadline)
+            });
+            drop(client);
+            (tally, all_ended)
+        });
+        log::drain(py);
+        let Some(exception) = exception else {
+            return Ok(());
+        };
+        let unknown = tally.unknown.len() + tally.unaccounted;
+        let sent = counts(tally.delivered, tally.not_sent.len(), unknown);
+        add_note(
+            exception,
+            &format!("producer: of the records given to produce(), {sent}"),
+        )?;
+        if let Some(batches) = batches.filter(|_| any_awaited) {
+            add_note(exception, &awaited_note(batches.outcomes(), all_ended))?;
+        }
+        Ok(())
+    }
+}
+
+fn awaited_note(outcomes: Outcomes, all_ended: bool) -> String {
+    let sent = counts(outcomes.delivered, outcomes.not_sent, outcomes.unknown);
+    let rest = if all_ended {
+        ""
+    } else {
+        "; some batches have not ended, and their records are unknown"
+    };
+    format!("producer: of the records given to aproduce_batch() and under way, {sent}{rest}")
+}
+
 impl Drop for Producer {
     fn drop(&mut self) {
         // Nothing to do when the interpreter is gone: the process is ending.
@@ -295,29 +374,6 @@ impl Drop for Producer {
             py.detach(|| drop(client));
         });
     }
-}
-
-/// Purges what is queued, ends the client, and notes on the exception what became of the records.
-fn abandon(
-    py: Python<'_>,
-    client: Arc<producer::Producer>,
-    exception: Option<&Bound<'_, PyAny>>,
-) -> PyResult<()> {
-    let tally = py.detach(|| {
-        let tally = client.purge(EXIT_GRACE);
-        drop(client);
-        tally
-    });
-    log::drain(py);
-    let Some(exception) = exception else {
-        return Ok(());
-    };
-    let unknown = tally.unknown.len() + tally.unaccounted;
-    let sent = counts(tally.delivered, tally.not_sent.len(), unknown);
-    add_note(
-        exception,
-        &format!("producer: of the records given to produce(), {sent}"),
-    )
 }
 
 /// The report of records given one by one: they may have gone to several topics, so offsets would say nothing.

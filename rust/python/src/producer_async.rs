@@ -2,26 +2,29 @@
 
 use crate::convert::{self, Refusal};
 use crate::errors::Failure;
-use crate::interrupt::Interrupt;
+use crate::interrupt::Pulse;
 use crate::producer_batch::{add_note, report_to_py};
-use crate::records::Records;
+use crate::records::{Records, look_at_signals};
 use crate::serializers::{Choice, Unregistered};
 use millstream_codec::{EncodeError, Path, Value};
-use millstream_pipeline::kafka::producer::{Producer, Report, Serializer};
+use millstream_pipeline::kafka::producer::{BatchError, Producer, Report, Serializer};
 use pyo3::prelude::*;
 use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
 
-/// Python objects that are turned into records between two looks at the signals.
-const OBJECTS_PER_LOOK: usize = 512;
+/// Batches of one process that are sent at the same time. Each holds a thread of the pool whose other threads settle
+/// futures: batches that wait for their brokers must not take all of them.
+pub(crate) const SENDS_AT_ONCE: usize = 64;
 
 /// A batch that needs Python no more.
 pub(crate) struct Delivery {
     pub(crate) client: Arc<Producer>,
-    pub(crate) purges: Arc<Purges>,
+    pub(crate) sending: Sending,
+    pub(crate) sends: Arc<Semaphore>,
     pub(crate) topic: String,
     pub(crate) key: Option<Path>,
     pub(crate) rows: Rows,
@@ -30,16 +33,19 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// Sends the records on a thread that may block. Dropping the future cancels the batch: what is queued is purged.
     pub(crate) async fn run(self, choice: Choice) -> Outcome {
-        let (serializer, learned) = match choice {
-            Choice::Ready(serializer) => (serializer, None),
-            Choice::Unregistered(avro) => match avro.ask().await {
-                Ok(id) => (avro.serializer(id), Some((avro, id))),
-                Err(error) => return Outcome::failed(Failure::Registry(error)),
-            },
+        let state = Arc::clone(&self.sending.0);
+        let sent = tokio::select! {
+            biased;
+            // Before it has a thread the batch has nothing queued.
+            () = state.batches.closed() => return Outcome::failed(Failure::Closed("producer")),
+            sent = self.prepare(choice) => sent,
         };
-        self.purges.none_under_way().await;
-        let (awaited, sending) = self.purges.cancellable();
-        let sent = tokio::task::spawn_blocking(move || self.send(serializer, &sending)).await;
+        let (prepared, learned) = match sent {
+            Ok(prepared) => prepared,
+            Err(failure) => return Outcome::failed(failure),
+        };
+        let awaited = state.awaited();
+        let sent = tokio::task::spawn_blocking(move || prepared.send()).await;
         drop(awaited);
         match sent {
             Ok(result) => Outcome { result, learned },
@@ -51,21 +57,63 @@ impl Delivery {
         }
     }
 
-    fn send(self, serializer: Serializer, sending: &Sending) -> Result<Report, Failure> {
+    async fn prepare(
+        self,
+        choice: Choice,
+    ) -> Result<(Prepared, Option<(Unregistered, u32)>), Failure> {
+        let (serializer, learned) = match choice {
+            Choice::Ready(serializer) => (serializer, None),
+            Choice::Unregistered(avro) => {
+                let id = avro.ask().await.map_err(Failure::Registry)?;
+                (avro.serializer(id), Some((avro, id)))
+            }
+        };
+        // The semaphore is never closed, so a permit always comes.
+        let turn = Arc::clone(&self.sends).acquire_owned().await.ok();
+        self.sending.0.batches.none_cancelled().await;
+        let prepared = Prepared {
+            delivery: self,
+            serializer,
+            _turn: turn,
+        };
+        Ok((prepared, learned))
+    }
+}
+
+/// A batch whose turn it is.
+struct Prepared {
+    delivery: Delivery,
+    serializer: Serializer,
+    _turn: Option<tokio::sync::OwnedSemaphorePermit>,
+}
+
+impl Prepared {
+    fn send(self) -> Result<Report, Failure> {
+        let Delivery {
+            client,
+            sending,
+            topic,
+            key,
+            rows,
+            ..
+        } = self.delivery;
         let cancelled = &mut || sending.is_cancelled();
-        let mut batch = self
-            .client
-            .batch(&self.topic, serializer, self.key)
+        let mut batch = client
+            .batch(&topic, self.serializer, key)
             .map_err(Failure::Produce)?;
         if cancelled() {
             // Nothing is queued, and finishing would purge what other batches have there.
-            return Err(Failure::Closed("batch"));
+            return Err(Failure::Closed("producer"));
         }
-        batch.enqueue(&self.rows.values[self.rows.range], cancelled);
-        if let Some(error) = self.rows.refused {
+        batch.enqueue(&rows.values[rows.range], cancelled);
+        if let Some(error) = rows.refused {
             batch.refuse(error);
         }
-        batch.finish(cancelled).map_err(Failure::Batch)
+        let result = batch.finish(cancelled);
+        sending.ended(&result);
+        // The client goes first, so that whoever waits for the batch finds nobody else to hold it.
+        drop(client);
+        result.map_err(Failure::Batch)
     }
 }
 
@@ -88,7 +136,7 @@ impl Rows {
             });
         }
         let (mut values, mut refused) = (Vec::new(), None);
-        let mut interrupt = Interrupt::new();
+        let mut pulse = Pulse::attached();
         for item in convert::iterate("records", records)? {
             let value = item
                 .map_err(Refusal::Raised)
@@ -101,8 +149,8 @@ impl Rows {
                 }
                 Err(Refusal::Raised(error)) => return Err(nothing_sent(topic, records, error)?),
             }
-            if values.len().is_multiple_of(OBJECTS_PER_LOOK) && interrupt.check() {
-                return Err(nothing_sent(topic, records, interrupt.into_error())?);
+            if let Err(error) = look_at_signals(records.py(), &mut pulse) {
+                return Err(nothing_sent(topic, records, error)?);
             }
         }
         Ok(Self {
@@ -147,69 +195,145 @@ impl<'py> IntoPyObject<'py> for Outcome {
     }
 }
 
-/// Cancelled batches of a producer that still end.
+/// The awaited batches of a producer.
 ///
-/// Such a batch empties the queue, which is the whole producer's: the next batch waits until that is done, or a repetition
-/// right after a timeout would be purged with what it repeats.
-pub(crate) struct Purges(watch::Sender<usize>);
+/// A cancelled batch empties the queue, which is the whole producer's: the next one waits until that is done, or a
+/// repetition right after a timeout would be purged with what it repeats. And who closes the producer waits for all.
+pub(crate) struct Batches(watch::Sender<Counts>);
 
-impl Purges {
+#[derive(Default)]
+struct Counts {
+    /// Not yet ended.
+    under_way: usize,
+    /// Cancelled and not yet ended.
+    cancelled: usize,
+    /// The producer was closed by an exception: no batch goes on.
+    closed: bool,
+    /// What became of the records of those that were under way by then.
+    outcomes: Outcomes,
+}
+
+/// How many records ended how.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Outcomes {
+    pub(crate) delivered: u64,
+    pub(crate) not_sent: u64,
+    pub(crate) unknown: u64,
+}
+
+impl Batches {
     pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(0))
+        Self(watch::Sender::new(Counts::default()))
     }
 
-    async fn none_under_way(&self) {
-        // The sender is here, so the wait cannot fail.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
-    }
-
-    /// The two ends of a batch: what the event loop holds, and what the sending thread holds.
-    fn cancellable(self: &Arc<Self>) -> (Awaited, Sending) {
-        let batch = Arc::new(State {
-            purges: Arc::clone(self),
+    /// Takes a batch up.
+    pub(crate) fn begin(self: &Arc<Self>) -> Sending {
+        self.0.send_modify(|counts| counts.under_way += 1);
+        Sending(Arc::new(State {
+            batches: Arc::clone(self),
             cancelled: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-        });
-        (Awaited(Arc::clone(&batch)), Sending(batch))
+        }))
+    }
+
+    /// No batch goes on from now on.
+    pub(crate) fn close(&self) {
+        self.0.send_modify(|counts| counts.closed = true);
+    }
+
+    /// Whether batches are under way.
+    pub(crate) fn are_under_way(&self) -> bool {
+        self.0.borrow().under_way > 0
+    }
+
+    /// What became of the records of the batches that [`Batches::close`] ended.
+    pub(crate) fn outcomes(&self) -> Outcomes {
+        self.0.borrow().outcomes
+    }
+
+    /// Waits until no batch is under way; asks `cancelled` meanwhile. False when that says so.
+    pub(crate) fn wait(&self, every: Duration, cancelled: &mut dyn FnMut() -> bool) -> bool {
+        while self.are_under_way() {
+            if cancelled() {
+                return false;
+            }
+            // Rare and short: the channel has no wait for a thread outside of the runtime.
+            std::thread::sleep(every);
+        }
+        true
+    }
+
+    async fn none_cancelled(&self) {
+        self.until(|counts| counts.cancelled == 0).await;
+    }
+
+    async fn closed(&self) {
+        self.until(|counts| counts.closed).await;
+    }
+
+    async fn until(&self, condition: impl FnMut(&Counts) -> bool) {
+        // The sender is here, so the wait cannot fail.
+        let _ = self.0.subscribe().wait_for(condition).await;
     }
 }
 
-/// The flags change together with the count only, under its lock.
+/// The flags change together with the counts only, under their lock.
 struct State {
-    purges: Arc<Purges>,
+    batches: Arc<Batches>,
     cancelled: AtomicBool,
     ended: AtomicBool,
 }
 
-/// Dropped before the batch has ended, it cancels it.
+impl State {
+    fn awaited(self: &Arc<Self>) -> Awaited {
+        Awaited(Arc::clone(self))
+    }
+}
+
+/// What the event loop holds of a batch that is sent. Dropped before the batch has ended, it cancels it.
 struct Awaited(Arc<State>);
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        self.0.purges.0.send_modify(|count| {
+        self.0.batches.0.send_modify(|counts| {
             if !self.0.ended.load(Ordering::Relaxed) {
                 self.0.cancelled.store(true, Ordering::Relaxed);
-                *count += 1;
+                counts.cancelled += 1;
             }
         });
     }
 }
 
-/// Dropped when the batch has ended.
-struct Sending(Arc<State>);
+/// What goes with the records. Dropped when the batch has ended.
+pub(crate) struct Sending(Arc<State>);
 
 impl Sending {
     fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::Relaxed)
+        self.0.cancelled.load(Ordering::Relaxed) || self.0.batches.0.borrow().closed
+    }
+
+    fn ended(&self, result: &Result<Report, BatchError>) {
+        let report = match result {
+            Ok(report) => report,
+            Err(error) => &error.report,
+        };
+        self.0.batches.0.send_modify(|counts| {
+            if counts.closed {
+                counts.outcomes.delivered += report.delivered;
+                counts.outcomes.not_sent += report.not_sent.len();
+                counts.outcomes.unknown += report.unknown.len() + report.unaccounted;
+            }
+        });
     }
 }
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        self.0.purges.0.send_modify(|count| {
+        self.0.batches.0.send_modify(|counts| {
             self.0.ended.store(true, Ordering::Relaxed);
+            counts.under_way -= 1;
             if self.0.cancelled.load(Ordering::Relaxed) {
-                *count -= 1;
+                counts.cancelled -= 1;
             }
         });
     }

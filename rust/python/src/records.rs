@@ -254,7 +254,7 @@ impl Records {
 }
 
 /// Python looks at its signals, and lets other threads run, between its own instructions: a native loop has none.
-fn look_at_signals(py: Python<'_>, pulse: &mut Pulse) -> PyResult<()> {
+pub(crate) fn look_at_signals(py: Python<'_>, pulse: &mut Pulse) -> PyResult<()> {
     if pulse.is_due() {
         py.detach(|| ());
         py.check_signals()?;

@@ -3,13 +3,19 @@
 use crate::errors::Failure;
 use crate::interrupt::Interrupt;
 use crate::per_process::PerProcess;
+use crate::producer_async::SENDS_AT_ONCE;
 use millstream_pipeline::kafka::producer::CHECK_EVERY;
 use pyo3::prelude::*;
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 
 static RUNTIME: PerProcess<Runtime> = PerProcess::new();
+
+/// Turns on the runtime's pool of threads that may block.
+static SENDS: PerProcess<Semaphore> = PerProcess::new();
 
 /// The runtime of this process, made by the first use.
 pub(crate) fn of_process(py: Python<'_>) -> PyResult<Arc<Runtime>> {
@@ -22,6 +28,12 @@ pub(crate) fn of_process(py: Python<'_>) -> PyResult<Arc<Runtime>> {
                 .build()
         })
         .map_err(|error| Failure::Runtime(error.to_string()).into())
+}
+
+/// What bounds the batches that are sent at once.
+pub(crate) fn sends(py: Python<'_>) -> Arc<Semaphore> {
+    let Ok(sends) = SENDS.get_or_make(py, || Ok::<_, Infallible>(Semaphore::new(SENDS_AT_ONCE)));
+    sends
 }
 
 /// Runs a future to its end, detached from the interpreter; a signal drops it and raises.
