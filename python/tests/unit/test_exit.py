@@ -35,6 +35,25 @@ SCRIPTS = {
         sys.held = Late()
         sys.held.producer = ms.Producer({"test.mock.num.brokers": 1})
     """,
+    "awaited_by_an_earlier_exit_handler": """
+        import asyncio, atexit
+        producer = ms.Producer({"test.mock.num.brokers": 1})
+
+        async def send():
+            return await producer.aproduce_batch("users", [b"x"])
+
+        def late():
+            try:
+                asyncio.run(send())
+            except RuntimeError as error:
+                assert "produce_batch()" in str(error)
+            else:
+                raise AssertionError("it was awaited")
+            assert producer.produce_batch("users", [b"x"]).delivered == 1
+
+        atexit.register(late)
+        assert asyncio.run(send()).delivered == 1
+    """,
     "a_pool_of_forks": """
         import multiprocessing
         producer = ms.Producer({"test.mock.num.brokers": 1})

@@ -4,6 +4,7 @@
 //! second one, and a forked child spawns on its own.
 
 use crate::{log, runtime, settling};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3_async_runtimes::TaskLocals;
@@ -40,6 +41,10 @@ where
     F::Output: for<'any> IntoPyObject<'any> + Send + 'static,
 {
     let running = TaskLocals::with_running_loop(py)?.event_loop(py);
+    if settling::is_closed() {
+        let text = "the interpreter is ending, and nothing that is awaited would come; use produce_batch() or pages()";
+        return Err(PyRuntimeError::new_err(text));
+    }
     let event_loop = EventLoop {
         future: make_future(&running)?.unbind(),
         running: running.unbind(),

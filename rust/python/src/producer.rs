@@ -10,6 +10,7 @@ use crate::producer_batch::{add_note, counts, send_held, send_iterable};
 use crate::records::Records;
 use crate::runtime;
 use crate::serializers::{choose_serializer, serializer_for};
+use crate::settling;
 use crate::source::seconds;
 use millstream_codec::Path;
 use millstream_pipeline::kafka::Properties;
@@ -258,6 +259,7 @@ impl Producer {
 
     fn client(&self, py: Python<'_>) -> PyResult<Arc<producer::Producer>> {
         self.check_open()?;
+        settling::end_with_python(py)?;
         self.client
             .get_or_make(py, || producer::Producer::new(&self.properties))
             .map_err(|error| Failure::Kafka(error).into())

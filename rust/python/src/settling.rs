@@ -4,6 +4,7 @@
 //! aborts the process. `atexit` runs before that point: from then on no thread begins to attach, and those that did are
 //! waited for.
 
+use millstream_pipeline::kafka::producer::wait_ended;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// What settling a future may take at the end: it waits for the GIL, which the ending thread lets go.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// What Kafka clients that were let go may take to end: what OpenSSL cleans up at the end must not be in use by then.
+const CLIENTS_END_WITHIN: Duration = Duration::from_secs(1);
 
 const CLOSED: u64 = 1 << 31;
 
@@ -30,6 +34,11 @@ fn change(change: impl Fn(u64) -> Option<u64>) -> bool {
             change(own).map(|own| pid | own)
         })
         .is_ok()
+}
+
+/// Whether the interpreter is ending: nothing that is awaited would be settled.
+pub(crate) fn is_closed() -> bool {
+    !change(|own| (own & CLOSED == 0).then_some(own))
 }
 
 /// Runs it attached to the interpreter, or not at all when the interpreter is ending.
@@ -70,5 +79,7 @@ fn end(py: Python<'_>) {
         while THREADS.load(Ordering::Acquire) & (CLOSED - 1) > 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
+        // One that looks up a name may take longer; then it is as it would be without this.
+        let _ = wait_ended(CLIENTS_END_WITHIN);
     });
 }
