@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 
@@ -38,20 +39,28 @@ def test_a_request_that_is_repeated_leaves_a_line(api: SampleApi, caplog: pytest
         assert f"attempt {attempt} of 4, the next in 0.0 s" in text
 
 
-def test_the_line_comes_before_the_wait(api: SampleApi) -> None:
+@pytest.mark.parametrize("walk", ["next(source.pages())", "asyncio.run(one(source.apages()))"])
+def test_the_line_comes_before_the_wait(api: SampleApi, walk: str) -> None:
     """Who looks at a task's log while it waits for a server sees what it waits for."""
-    script = """
-        import logging, sys
+    script = f"""
+        import asyncio, logging, sys
         logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(name)s %(message)s")
         import millstream as ms
-        next(ms.HttpSource(sys.argv[1], retry=ms.Retry(2)).pages())
+        source = ms.HttpSource(sys.argv[1], retry=ms.Retry(2))
+
+        async def one(pages):
+            await anext(pages)
+
+        {walk}
     """
     with processes.start(script, api.url + "?seed=waits&fail=429&retry_after=30") as process:
         assert process.stdout is not None
+        started = time.monotonic()
         try:
             line = process.stdout.readline()
         finally:
             process.kill()
+    assert time.monotonic() - started < 20
     assert line.startswith("WARNING millstream.source ")
     assert "429" in line
     assert "the next in 30.0 s" in line

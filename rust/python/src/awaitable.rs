@@ -10,9 +10,13 @@ use pyo3::types::{PyDict, PyTuple};
 use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::generic::{self, ContextExt, JoinError, Runtime};
 use std::any::Any;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+/// How long a log line waits while something is awaited.
+const LOG_EVERY: Duration = Duration::from_millis(100);
 
 /// What a future gives, as an `asyncio.Future` of the running loop. Cancelling that drops the Rust future.
 ///
@@ -54,8 +58,22 @@ where
     let runtime = runtime::of_process(py)?;
     let _entered = runtime.enter();
     generic::future_into_py_with_locals::<ProcessRuntime, _, _>(py, locals, async {
-        Ok(future.await)
+        Ok(logging(future).await)
     })
+}
+
+/// Runs a future, and has log lines handed over meanwhile: nobody is attached who would.
+async fn logging<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        tokio::select! {
+            biased;
+            output = &mut future => return output,
+            () = tokio::time::sleep(LOG_EVERY) => log::drain_in_turn(|drain| {
+                tokio::task::spawn_blocking(move || settling::attached(drain));
+            }),
+        }
+    }
 }
 
 /// What of an event loop is needed to settle one future, when there may be no loop any more.

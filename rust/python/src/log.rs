@@ -1,13 +1,13 @@
 //! Rust's `tracing` events reach Python's `logging`.
 //!
 //! Native threads must not wait for the GIL, so they only put lines into a bounded buffer; the Python threads that call
-//! into this package take them out, at least every 25 ms while a call lasts, and for an awaitable when it is settled. When
-//! the buffer is full, lines are counted and dropped.
+//! into this package take them out, at least every 25 ms while a call lasts. While something is awaited, a thread that may
+//! wait does, every 100 ms if there are any. When the buffer is full, lines are counted and dropped.
 
 use pyo3::prelude::*;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -25,12 +25,20 @@ struct Line {
 struct Buffer {
     pid: u32,
     lines: Mutex<Lines>,
+    /// A thread waits for the interpreter to hand the lines over.
+    drains: AtomicBool,
 }
 
 #[derive(Default)]
 struct Lines {
     waiting: VecDeque<Line>,
     dropped: u64,
+}
+
+impl Lines {
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.dropped == 0
+    }
 }
 
 /// Replaced, not locked, after a fork: another thread of the parent may have held the lock at that moment.
@@ -48,6 +56,7 @@ fn buffer() -> &'static Buffer {
     let fresh = Box::into_raw(Box::new(Buffer {
         pid,
         lines: Mutex::default(),
+        drains: AtomicBool::new(false),
     }));
     match BUFFER.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: we just made it, and published it for good.
@@ -124,6 +133,33 @@ impl Visit for Text {
     }
 }
 
+/// Has `spawn` hand the waiting lines over on a thread that may wait for the interpreter; one at a time is enough.
+pub(crate) fn drain_in_turn(spawn: impl FnOnce(Box<dyn FnOnce(Python<'_>) + Send>)) {
+    let buffer = buffer();
+    let is_empty = buffer
+        .lines
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .is_empty();
+    if is_empty || buffer.drains.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let turn = Turn(buffer);
+    spawn(Box::new(move |py| {
+        drain(py);
+        drop(turn);
+    }));
+}
+
+/// Given back when the lines were handed over, or when nobody will.
+struct Turn(&'static Buffer);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.drains.store(false, Ordering::Release);
+    }
+}
+
 /// Hands the waiting lines to `logging`.
 pub(crate) fn drain(py: Python<'_>) {
     let (waiting, dropped) = {
@@ -131,7 +167,7 @@ pub(crate) fn drain(py: Python<'_>) {
             .lines
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if lines.waiting.is_empty() && lines.dropped == 0 {
+        if lines.is_empty() {
             return;
         }
         (
