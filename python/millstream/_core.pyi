@@ -13,8 +13,8 @@ The methods whose names begin with `a` are for asyncio. They need a running loop
 coroutines only). Cancelling it, or the task that awaits it, ends the work.
 
 Rust's log lines reach Python's `logging` under the names `millstream` and `millstream.kafka`, `millstream.source` and
-so on. They are handed over by the calls themselves, an awaitable's when it is done; nothing is written to standard
-output or standard error.
+so on. They are handed over by the calls themselves; while something is awaited, every 100 ms. Nothing is written to
+standard output or standard error.
 """
 
 from asyncio import Future
@@ -455,8 +455,11 @@ class Producer:
     `topic.metadata.propagation.max.ms=10000` (how long an unknown topic is waited for), `partitioner=murmur2_random`
     (the Java client's), and a queue of 100,000 records or 64 MiB. A full queue makes the caller wait.
 
-    As a context manager it flushes on leaving. An exception in the block purges what is queued instead; a note on the
-    exception says how many records were delivered, not sent, or unknown.
+    As a context manager it flushes on leaving. An exception in the block purges what is queued instead and ends the
+    batches that are awaited; notes on the exception say how many records were delivered, not sent, or unknown.
+
+    After a purge, records wait until librdkafka's threads are done with it, as they would be purged too: mostly a
+    millisecond, as long as a name lookup where one is under way, and 30 s at most; then they are not sent.
 
     Args:
         config: librdkafka's properties. `bootstrap.servers` is needed. Callbacks are not taken: outcomes are reported
@@ -504,7 +507,7 @@ class Producer:
         Raises:
             ProduceError: Records were not delivered: `report` names each, counted from the last flush. Or the timeout
                 passed: they are still under way, and the next flush tells about them. Not `retryable` where the brokers
-                refuse us (credentials, TLS, a right), which `code` names.
+                refuse us (credentials, TLS, a right), which `code` names, and none delivered since.
         """
 
     def produce_batch(
@@ -531,8 +534,9 @@ class Producer:
         Raises:
             ProduceError: Some records were not delivered. `report.not_sent` and `report.unknown` list their indexes;
                 of an iterable, what it had not yet given is in neither. `retryable` says whether the same call may
-                succeed later: not where the brokers refuse us (credentials, TLS, a right), which `code` names. A token
-                that could not be fetched counts as a server that is down.
+                succeed later: not where the brokers refuse us (credentials, TLS, a right), which `code` names. That is
+                told where all of them refuse: once another delivers, it is a timeout again. A token that could not be
+                fetched counts as a server that is down.
             EncodeError: A record cannot be encoded or has no key: `index`, `path`. Those before it are delivered, those
                 after it are not sent; an iterable is read no further, and `report` lists what was taken from it.
             RegistryError: The schema could not be registered; nothing was sent.
@@ -552,7 +556,8 @@ class Producer:
         `Records` are shared with the threads that send them. Any other iterable is read to its end first, in the event
         loop, and held in memory: for many records make them `Records` in another thread.
 
-        Await it before the producer is closed and before the loop ends: what nobody awaits, nobody hears of.
+        Await it before the loop ends: what nobody awaits, nobody hears of. Closing the producer waits for it. At most
+        64 batches of a process are sent at a time; the others wait for their turn.
 
         Cancelling it (`asyncio.wait_for` does) stops the batch within 100 ms, and nobody is told what became of its
         records: some may be delivered. What is queued is purged, and the queue is the whole producer's: other batches
@@ -573,11 +578,14 @@ class Producer:
             EncodeError: As `produce_batch()`, when awaited.
             RegistryError: As `produce_batch()`, when awaited.
             ConfigError: As `produce_batch()`, at once.
-            RuntimeError: No event loop is running; nothing is sent. What the iterable raises is raised at once too.
+            RuntimeError: No event loop is running, or the interpreter is ending; nothing is sent. What the iterable
+                raises is raised at once too.
+            ClosedError: An exception left the `with` block before the batch had its turn: nothing was sent.
         """
 
     def close(self) -> None:
-        """Flushes and ends the connections. Closing again does nothing; any other call then raises `ClosedError`.
+        """Flushes, waits for batches that are awaited, and ends the connections. Closing again does nothing; any other
+        call then raises `ClosedError`.
 
         Raises:
             ProduceError: As `flush()` does. The producer is closed all the same.

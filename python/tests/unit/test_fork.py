@@ -179,6 +179,7 @@ def test_a_child_ends_whatever_glibc_had_locked(run: Run) -> None:
 
         for _ in range(4):
             threading.Thread(target=look_up, daemon=True).start()
+        reading, writing = os.pipe()
 
         def child():
             try:
@@ -187,7 +188,11 @@ def test_a_child_ends_whatever_glibc_had_locked(run: Run) -> None:
             except ms.ProduceError as error:
                 assert error.retryable
                 assert error.report.not_sent == (0,)
+                os.write(writing, b"1")
 
         for _ in range(10):
             forked(child)
+        # Else no child had the lock locked, and nothing was shown.
+        os.close(writing)
+        assert os.read(reading, 10)
     """)
