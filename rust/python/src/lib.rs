@@ -1,7 +1,7 @@
 //! The Python binding. Each function has four steps: extract, detach, call, map the error.
 //!
 //! Invariants: this is the only crate that names pyo3; a native thread waits for the GIL only to settle a future of
-//! asyncio, and holds nothing meanwhile (log lines are fetched by whoever is attached); whatever owns threads or sockets
+//! asyncio, or to hand log lines over while one is awaited, and holds nothing meanwhile; whatever owns threads or sockets
 //! is made at first use and belongs to one process id.
 
 mod awaitable;
