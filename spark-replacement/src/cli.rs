@@ -14,7 +14,7 @@ const EXAMPLES: &str = "Examples:
   millstream-consumer --config consumer.toml run             run until SIGTERM or Ctrl-C
   millstream-consumer run --until-end --timeout 10m          take what is there now, then exit 0
 
-Exit codes: 0 done, 2 usage, 64 bad value, 69 a dependency is not there, 70 internal, 75 stopped before all was
+Exit codes: 0 done, 1 not ready (healthcheck), 2 usage, 64 bad value, 69 a dependency is not there, 70 internal, 75 stopped before all was
 committed, 76 TLS or protocol, 77 credentials or rights, 78 configuration, 130 and 143 second Ctrl-C or SIGTERM.";
 
 const RUN: &str = "Examples:
@@ -44,6 +44,15 @@ const TABLES: &str = "Examples:
 A table is defined by its CREATE TABLE in a file given by --cql, else by the shipped file cql/spark_streams.cql. Only
 tables that a pipeline writes to are looked at. Missing keyspaces, tables and columns are added. Nothing is dropped or
 changed: where a type or the primary key differs, nothing is run and the exit code is 78.";
+
+const HEALTHCHECK: &str = "Examples:
+  millstream-consumer healthcheck                            is the process behind http.listen ready
+  millstream-consumer healthcheck --live                     is it alive, or would a restart help
+  HEALTHCHECK CMD [\"/millstream-consumer\", \"healthcheck\"]    in a Dockerfile
+
+It reads the same configuration as `run` and asks /readyz (with --live /livez) at http.listen, on loopback where that
+is an address of all interfaces. One line says what was found, with the reason when it is not ready. Exit codes: 0
+ready, 1 not ready, 69 no answer, 78 the configuration has faults or http.listen is \"off\".";
 
 /// Kafka to Cassandra: decode, remap, write; what cannot be stored goes to a dead-letter topic.
 #[derive(Debug, Parser)]
@@ -124,6 +133,9 @@ pub enum Command {
     /// Compare Cassandra with the tables that the pipelines need
     #[command(after_help = TABLES)]
     Tables(TablesArgs),
+    /// Ask the running process whether it is ready
+    #[command(after_help = HEALTHCHECK)]
+    Healthcheck(HealthcheckArgs),
 }
 
 /// Arguments of `run`.
@@ -167,6 +179,18 @@ pub struct ValidateArgs {
 
     /// Wait at most this long for each answer
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+/// Arguments of `healthcheck`.
+#[derive(Debug, Args)]
+pub struct HealthcheckArgs {
+    /// Ask whether it is alive instead: work goes on, or is known to wait
+    #[arg(long)]
+    pub live: bool,
+
+    /// Wait at most this long for the answer
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
     pub timeout: Duration,
 }
 
@@ -266,6 +290,7 @@ mod tests {
                 Exit::Value,
                 "possible values: error, warn",
             ),
+            ("healthcheck --timeout 3", Exit::Value, "like \"30s\""),
             ("run --config", Exit::Usage, "a value is required"),
             ("run --config a --config b", Exit::Usage, "multiple times"),
             ("tables", Exit::Usage, "plan"),
@@ -291,6 +316,7 @@ mod tests {
             "tables --help",
             "tables plan --help",
             "tables apply --help",
+            "healthcheck --help",
         ] {
             let (text, on_stdout, exit) = refused(args);
             assert!(on_stdout && exit == Exit::Ok, "{args}");

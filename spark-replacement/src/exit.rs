@@ -9,6 +9,8 @@ use millstream_pipeline::telemetry::Cause;
 pub enum Exit {
     /// Everything asked for was done.
     Ok = 0,
+    /// `healthcheck`: the process answers, and is not ready (or with `--live`, not alive).
+    NotReady = 1,
     /// An unknown or missing argument.
     Usage = 2,
     /// An argument whose value cannot be.
@@ -33,8 +35,9 @@ pub enum Exit {
 
 impl Exit {
     /// Every code, for the documents and the tests.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ok,
+        Self::NotReady,
         Self::Usage,
         Self::Value,
         Self::Unavailable,

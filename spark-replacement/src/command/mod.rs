@@ -1,6 +1,7 @@
 //! What each command does: the edge between the process and the library.
 
 mod dead_letter;
+mod healthcheck;
 mod run;
 mod signals;
 mod tables;
@@ -32,6 +33,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: &dyn EnvSource) -> Ex
         Command::Run(args) => run::run(&cli, args, env),
         Command::Validate(args) => validate::run(&cli, args, env),
         Command::Tables(args) => tables::run(&cli, args, env),
+        Command::Healthcheck(args) => healthcheck::run(&cli, args, env),
     }
 }
 

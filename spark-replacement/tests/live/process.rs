@@ -37,6 +37,13 @@ async fn it_answers_its_probes_and_drains_at_the_first_signal() {
         })
     });
     assert_eq!(get(port, "/nothing").unwrap().0, 404);
+    for (args, said) in [
+        (&["healthcheck"][..], "ready\n"),
+        (&["healthcheck", "--live"], "alive\n"),
+    ] {
+        let ran = program.run(args).await;
+        assert_eq!((ran.code, ran.out.as_str()), (0, said), "{}", ran.err);
+    }
     running.signal("-TERM");
     assert_eq!(running.ended(LIMIT).code(), Some(0), "{}", program.log());
     assert_eq!(rig.committed().0, 1);
@@ -62,6 +69,10 @@ async fn a_second_signal_ends_at_once() {
         get(port, "/readyz")
             .is_some_and(|(status, body)| status == 503 && body.contains("does not exist"))
     });
+    let ran = program.run(&["healthcheck"]).await;
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.out.starts_with("not ready (waiting): "), "{}", ran.out);
+    assert!(ran.out.contains("does not exist"), "{}", ran.out);
     running.signal("-TERM");
     wait_for("draining", LIMIT, || {
         program.log().contains("a second signal ends at once")
