@@ -24,6 +24,7 @@ STACK := .ci/with-stack
 # The binding is left out where test programs are linked: it is a Python extension, and pytest is its test.
 RUST_TESTED := --workspace --exclude millstream-python
 PYTHON_SOURCES := $(wildcard python dags)
+DOCKERFILES := spark-replacement/Dockerfile airflow/Dockerfile
 
 # For the programs the tests start.
 export MILLSTREAM_CONSUMER := $(CARGO_TARGET_DIR)/release/millstream-consumer
@@ -35,8 +36,16 @@ export UV_SYSTEM_CERTS := 1
 # Maturin and Cargo must agree on the interpreter, or the binding is built anew each time one follows the other.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help demo up down status env cql topics psql logs dev airflow-env tools build wheel lock \
-        test test-tools test-lint test-rust test-devstack test-python test-e2e test-kill lint lint-quick format bench clean distclean
+# Targets on servers mean those that run: `which` names them, and says it, or what to do where there are none.
+DEVSTACK := PYTHONPATH=python $(PYTHON) -m millstream.devstack
+COMPOSE := PYTHONPATH=python $(PYTHON) -m compose
+on_servers = way=$$($(COMPOSE) which $@) && { [ -z "$$way" ] || $(MAKE) --no-print-directory "$$way-$@"; }
+# A pipe is no terminal, and Docker must be told so.
+TERMINAL = $$([ -t 0 ] && [ -t 1 ] || echo --no-TTY)
+export Q
+
+.PHONY: help demo up down status env cql topics psql logs reset images dev airflow-env tools build wheel lock \
+        test test-tools test-lint test-rust test-devstack test-python test-e2e test-kill images-test lint lint-quick format bench clean distclean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
@@ -46,31 +55,89 @@ help: ## This list
 demo: ## The whole pipeline on this machine, each number checked; ONCE=1 stops everything at the end
 	@PYTHONPATH=python $(PYTHON) -m demo
 
-up: ## Start Kafka, Cassandra, PostgreSQL and the schema registry, with the pipeline's topics
-	@PYTHONPATH=python $(PYTHON) -m millstream.devstack up --topics
+##@ Servers, on this machine without Docker, or in containers: VIA=compose. After `up` each target finds which it is
+up: ## Kafka, Cassandra, PostgreSQL and the schema registry, with topics; VIA=compose: everything, Airflow too
+	@$(on_servers)
 
-down: ## Stop what `up` started (data stays in .devstack)
-	@PYTHONPATH=python $(PYTHON) -m millstream.devstack down
+down: ## Stop what `up` started; data stays
+	@$(on_servers)
 
-status: ## One table of the servers
-	@PYTHONPATH=python $(PYTHON) -m millstream.devstack status
+status: ## One table: service, health, version, address
+	@$(on_servers)
 
 env: ## Their addresses: eval "$(make env)"
-	@PYTHONPATH=python $(PYTHON) -m millstream.devstack env
+	@$(on_servers)
 
-cql: $(VENV)/.synced ## Ask Cassandra: make cql Q="SELECT ..."
-	@PYTHONPATH=python $(BIN)/python -m millstream.devstack cql $(if $(Q),"$$Q")
+cql: ## Ask Cassandra: make cql Q="SELECT ..."
+	@$(on_servers)
 
-topics: $(VENV)/.synced ## Topics with record counts, consumer groups with lag
-	@PYTHONPATH=python $(BIN)/python -m millstream.devstack topics
+topics: ## Topics with record counts, consumer groups with lag
+	@$(on_servers)
 
-psql: $(VENV)/.synced ## Ask PostgreSQL: make psql Q="SELECT ..."
-	@PYTHONPATH=python $(BIN)/python -m millstream.devstack psql $(if $(Q),"$$Q")
+psql: ## Ask PostgreSQL: make psql Q="SELECT ..."
+	@$(on_servers)
 
 logs: ## A server's output: make logs S=kafka
-	@PYTHONPATH=python $(PYTHON) -m millstream.devstack logs $(or $(S),kafka)
+	@$(on_servers)
 
-export Q
+reset: ## Stop everything and delete its data; asks first, YES=1 answers
+	@$(on_servers)
+
+images: ## The images of the containers, from this tree
+	docker compose --profile '*' build --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown)
+
+.PHONY: devstack-up devstack-down devstack-status devstack-env devstack-cql devstack-topics devstack-psql devstack-logs \
+        devstack-reset compose-up compose-down compose-status compose-env compose-cql compose-topics compose-psql \
+        compose-logs compose-reset
+devstack-up:
+	@$(DEVSTACK) up --topics
+
+devstack-down:
+	@$(DEVSTACK) down
+
+devstack-status devstack-env:
+	@$(DEVSTACK) $(patsubst devstack-%,%,$@)
+
+# These ask with clients of the development environment.
+devstack-cql devstack-psql: $(VENV)/.synced
+	@PYTHONPATH=python $(BIN)/python -m millstream.devstack $(patsubst devstack-%,%,$@) $(if $(Q),"$$Q")
+
+devstack-topics: $(VENV)/.synced
+	@PYTHONPATH=python $(BIN)/python -m millstream.devstack topics
+
+devstack-logs:
+	@$(DEVSTACK) logs $(patsubst schema-registry,registry,$(or $(S),kafka))
+
+devstack-reset:
+	@$(COMPOSE) confirm devstack
+	@$(DEVSTACK) down --purge
+
+compose-up:
+	@$(COMPOSE) preflight
+	docker compose up --detach --wait --wait-timeout 900 || { $(COMPOSE) status; exit 1; }
+	@$(COMPOSE) status
+
+compose-down:
+	docker compose --profile '*' down --remove-orphans
+
+compose-status compose-env:
+	@$(COMPOSE) $(patsubst compose-%,%,$@)
+
+compose-cql:
+	@docker compose exec $(TERMINAL) cassandra cqlsh $(if $(Q),-e "$$Q")
+
+compose-topics: $(VENV)/.synced
+	@PYTHONPATH=python $(BIN)/python -m compose topics
+
+compose-psql:
+	@docker compose exec $(TERMINAL) postgres psql -U millstream -d millstream $(if $(Q),-c "$$Q")
+
+compose-logs:
+	@docker compose --profile '*' logs --tail 50 $(patsubst registry,schema-registry,$(or $(S),kafka))
+
+compose-reset:
+	@$(COMPOSE) confirm compose
+	docker compose --profile '*' down --volumes --remove-orphans
 
 ##@ Develop
 dev: $(VENV)/.synced ## The development environment: .venv from the locks, with the wheel built in
@@ -110,7 +177,7 @@ format: $(VENV)/.synced ## Format Rust and Python
 	$(BIN)/ruff format $(PYTHON_SOURCES)
 
 lock: $(VENV)/.synced ## Make the Python locks anew, from packages published before LOCK_DATE
-	for name in bootstrap dev airflow; do \
+	for name in bootstrap build dev airflow; do \
 	  $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade \
 	    --exclude-newer $(LOCK_DATE) --quiet --output-file $(LOCKS)/$$name.txt $(LOCKS)/$$name.in; \
 	done
@@ -134,13 +201,15 @@ test: ## Everything CI runs: tools, environments, build and all the parts below,
 test-tools: ## Install what is missing (as root on Debian), else say how
 	@.ci/install-tools
 
-lint-quick: $(VENV)/.synced ## What of it takes seconds: formatting and Python
+lint-quick: $(VENV)/.synced ## What of it takes seconds: formatting, Python, Dockerfiles
 	cargo fmt --all --check
 	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/mypy
+	$(BIN)/hadolint $(DOCKERFILES)
 
-test-lint: lint-quick ## Formatting, lints, types, arrows between crates
+test-lint: lint-quick ## Formatting, lints, types, arrows between crates, compose files
+	.ci/check-compose
 	cargo clippy --release --locked --workspace --all-targets --test live -- -D warnings
 	.ci/check-arrows
 
@@ -161,6 +230,9 @@ test-kill: $(VENV)/.synced build-faulty build ## The consumer killed at random m
 	MILLSTREAM_CONSUMER_COMMIT_BEFORE_ACKNOWLEDGEMENT=$(MILLSTREAM_CONSUMER)-commit-before-acknowledgement \
 	MILLSTREAM_CONSUMER_OFFSETS_PAST_HOLE=$(MILLSTREAM_CONSUMER)-offsets-past-hole \
 	PYTHONPATH=python $(STACK) $(BIN)/pytest python/tests/kill
+
+images-test: $(VENV)/.synced ## The containers on a real Docker engine, each claim about them checked; not part of `test`
+	@PYTHONPATH=python $(BIN)/python -m tests.images
 
 bench: dev build build-probe ## Measurements against the rivals: lines `RATIO name value`
 	MILLSTREAM_RAW_PROBE=$(CARGO_TARGET_DIR)/release/raw_probe $(STACK) .ci/bench

@@ -1,0 +1,1 @@
+"""The compose files and what make asks of them, without an engine."""
