@@ -5,14 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import socket
 import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from millstream.devstack import processes, state
+from millstream.devstack import ports, processes, state
 from millstream.devstack.errors import StateError
 
 from . import engine, ways
@@ -195,17 +194,13 @@ def _readable(path: Path, user: int, group: int) -> bool:
 
 def is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As servers do: a port with connections in TIME_WAIT alone is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except PermissionError:
-            # Docker's daemon may take what we may not.
-            return True
-        except OSError:
-            return False
+    try:
+        ports.try_to_listen(host, port)
+    except PermissionError:
+        # Docker's daemon may take what we may not.
+        return True
+    except OSError:
+        return False
     return True
 
 

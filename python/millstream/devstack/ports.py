@@ -17,16 +17,27 @@ _DEFAULT_EPHEMERAL_START = 32_768
 _TRIES = 500
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of the loopback address now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+def try_to_listen(host: str, port: int) -> None:
+    """Listens there for a moment, as a server would.
+
+    Raises:
+        PermissionError: The port is kept for the superuser.
+        OSError: It is taken, or the address is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As servers do: a port with connections in TIME_WAIT alone is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-            probe.listen(1)
-        except OSError:
-            return False
+        probe.bind((host, port))
+        probe.listen(1)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port of the loopback address now."""
+    try:
+        try_to_listen(HOST, port)
+    except OSError:
+        return False
     return True
 
 

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from cassandra.cluster import NoHostAvailable
 
+from compose.preflight import OLDEST_COMPOSE
 from demo.console import Console, DemoFailedError, Numbers, has_terminal
 from millstream.devstack.airflow_rest import RestError
 from millstream.devstack.errors import DevstackError
@@ -30,7 +31,6 @@ from .faults import Faults
 from .phases import Run, left_over, root
 from .stack import Stack
 
-OLDEST_COMPOSE = (2, 24)
 FAILURES = (
     EngineError, DevstackError, DemoFailedError, RestError, NoHostAvailable,
     OSError, RuntimeError, ValueError, KeyError, AssertionError,
@@ -109,15 +109,16 @@ def check_engine(engine: Engine, console: Console) -> None:
     Raises:
         EngineError: There is no engine, or its Compose is too old.
     """
+    oldest = ".".join(map(str, OLDEST_COMPOSE))
     try:
         info = json.loads(engine.run("info", "--format", "{{json .}}"))
         if errors := info.get("ServerErrors"):
             raise EngineError(errors[0])
         version = engine.run("compose", "version", "--short").removeprefix("v")
     except (EngineError, FileNotFoundError) as missing:
-        raise EngineError(f"needs a Docker engine with Compose 2.24 or newer: {missing}") from missing
+        raise EngineError(f"needs a Docker engine with Compose {oldest} or newer: {missing}") from missing
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST_COMPOSE:
-        raise EngineError(f"needs Docker Compose 2.24 or newer, this is {version}: update docker-compose-plugin")
+        raise EngineError(f"needs Docker Compose {oldest} or newer, this is {version}: update docker-compose-plugin")
     console.plain(
         f"Docker {info['ServerVersion']}, Compose {version}, {info['NCPU']} CPUs, {info['MemTotal'] / 1e9:.0f} GB, "
         f"{platform.machine()}"

@@ -23,9 +23,10 @@ def turn_toggle(url: str, dag_id: str, user: str, password: str) -> None:
             sign_in(page, f"{url}/dags/{dag_id}", user, password)
             toggle = page.get_by_test_id("toggle-pause").first
             expect(toggle).to_be_visible()
-            toggle.click()
-            # The page shows the change once Airflow has taken it.
-            page.wait_for_timeout(1000)
+            with page.expect_response(lambda response: response.request.method == "PATCH") as taken:
+                toggle.click()
+            if not taken.value.ok:
+                raise RuntimeError(f"Airflow refused the toggle of {dag_id}: {taken.value.status}")
         finally:
             browser.close()
 

@@ -58,13 +58,17 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 @contextlib.contextmanager
-def refusing_broker() -> Iterator[str]:
-    """The address of a broker with SASL/PLAIN that takes no password."""
-    with _Server(("127.0.0.1", 0), _Refusing) as server:
+def _served(handler: type[socketserver.BaseRequestHandler]) -> Iterator[str]:
+    with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server.address
         server.shutdown()
+
+
+def refusing_broker() -> contextlib.AbstractContextManager[str]:
+    """The address of a broker with SASL/PLAIN that takes no password."""
+    return _served(_Refusing)
 
 
 class _Plaintext(socketserver.BaseRequestHandler):
@@ -75,11 +79,6 @@ class _Plaintext(socketserver.BaseRequestHandler):
             connection.sendall(b"\0\0\0\4not TLS")
 
 
-@contextlib.contextmanager
-def plaintext_broker() -> Iterator[str]:
+def plaintext_broker() -> contextlib.AbstractContextManager[str]:
     """The address of a server that does not speak TLS."""
-    with _Server(("127.0.0.1", 0), _Plaintext) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield server.address
-        server.shutdown()
+    return _served(_Plaintext)

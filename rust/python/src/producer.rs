@@ -126,10 +126,7 @@ impl Producer {
         value_serializer: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let client = self.client(py)?;
-        let key = key_field
-            .map(Path::parse)
-            .transpose()
-            .map_err(Failure::Path)?;
+        let key = key_path(key_field)?;
         // The name is checked before the registry is asked about its subject.
         client.check_topic(topic).map_err(Failure::Produce)?;
         let serializer = serializer_for(py, value_serializer, topic)?;
@@ -154,10 +151,7 @@ impl Producer {
         value_serializer: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let client = self.client(py)?;
-        let key = key_field
-            .map(Path::parse)
-            .transpose()
-            .map_err(Failure::Path)?;
+        let key = key_path(key_field)?;
         client.check_topic(&topic).map_err(Failure::Produce)?;
         let choice = choose_serializer(py, value_serializer, &topic)?;
         let rows = Rows::take(&topic, records)?;
@@ -420,6 +414,13 @@ fn headers_from_py(headers: &Bound<'_, PyAny>) -> PyResult<OwnedHeaders> {
             header(name, value)
         })
         .collect()
+}
+
+fn key_path(key_field: Option<&str>) -> Result<Option<Path>, Failure> {
+    key_field
+        .map(Path::parse)
+        .transpose()
+        .map_err(Failure::Path)
 }
 
 fn properties_from_py(config: &Bound<'_, PyDict>) -> PyResult<Properties> {

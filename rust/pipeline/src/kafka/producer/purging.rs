@@ -31,31 +31,23 @@ impl What {
 /// The purges of one client, which run one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Purging {
-    state: Mutex<State>,
+    asked: Mutex<Option<What>>,
     over: Condvar,
-    /// As the state's, for those who ask once a record.
+    /// Changed under the lock of `asked`, read without it by those who ask once a record.
     runs: AtomicBool,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    runs: bool,
-    asked: Option<What>,
-}
-
 impl Purging {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Two plain fields: a panic elsewhere leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<What>> {
+        // A plain value: a panic elsewhere leaves nothing half done.
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for a purge; true when the caller is to have somebody [run](Self::run) it.
     pub(super) fn ask(&self, what: What) -> bool {
-        let mut state = self.lock();
-        state.asked = state.asked.max(Some(what));
-        let first = !std::mem::replace(&mut state.runs, true);
-        self.runs.store(true, Ordering::Release);
-        first
+        let mut asked = self.lock();
+        *asked = (*asked).max(Some(what));
+        !self.runs.swap(true, Ordering::AcqRel)
     }
 
     /// Runs what was asked for, and what is asked for meanwhile.
@@ -66,10 +58,9 @@ impl Purging {
     }
 
     fn next(&self) -> Option<What> {
-        let mut state = self.lock();
-        let next = state.asked.take();
+        let mut asked = self.lock();
+        let next = asked.take();
         if next.is_none() {
-            state.runs = false;
             self.runs.store(false, Ordering::Release);
             self.over.notify_all();
         }
@@ -83,11 +74,11 @@ impl Purging {
 
     /// Waits until none is under way, at most `wait`; true when that is so.
     pub(super) fn wait(&self, wait: Duration) -> bool {
-        let (state, _) = self
+        let _waited = self
             .over
-            .wait_timeout_while(self.lock(), wait, |state| state.runs)
+            .wait_timeout_while(self.lock(), wait, |_| !self.is_over())
             .unwrap_or_else(PoisonError::into_inner);
-        !state.runs
+        self.is_over()
     }
 }
 
