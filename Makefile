@@ -84,7 +84,8 @@ reset: ## Stop everything and delete its data; asks first, YES=1 answers
 	@$(on_servers)
 
 images: ## The images of the containers, from this tree
-	docker compose --profile '*' build --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown)
+	MILLSTREAM_REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	MILLSTREAM_VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml) docker compose --profile '*' build
 
 .PHONY: devstack-up devstack-down devstack-status devstack-env devstack-cql devstack-topics devstack-psql devstack-logs \
         devstack-reset compose-up compose-down compose-status compose-env compose-cql compose-topics compose-psql \

@@ -52,6 +52,8 @@ class Engine:
 
     memory_bytes: int
     version: str
+    rootless: bool = False
+    """Whether the engine runs as an ordinary user, who maps every account of a container to one of its own."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def engine() -> Engine:
     # A command without its daemon answers half and names what is missing.
     if errors := info.get("ServerErrors"):
         raise _explained(str(errors[0]))
-    return Engine(int(info.get("MemTotal", 0)), str(info.get("ServerVersion", "?")))
+    rootless = any("rootless" in option for option in info.get("SecurityOptions") or ())
+    return Engine(int(info.get("MemTotal", 0)), str(info.get("ServerVersion", "?")), rootless)
 
 
 def compose_version() -> tuple[int, ...]:
@@ -158,8 +161,15 @@ def read_model(text: str) -> Model:
         for port in service.get("ports") or ()
         if port.get("published")
     )
+    # What is for building alone may be empty.
+    used = {one.get("source") for service in services.values() for one in service.get("secrets") or ()}
+    building = {
+        one.get("source") for service in services.values() for one in (service.get("build") or {}).get("secrets") or ()
+    }
     secrets = {
-        name: Path(secret["file"]) for name, secret in (document.get("secrets") or {}).items() if secret.get("file")
+        name: Path(secret["file"])
+        for name, secret in (document.get("secrets") or {}).items()
+        if secret.get("file") and name not in building - used
     }
     mounted = tuple(one for name, service in services.items() for one in _mounted(name, service, secrets))
     return Model(str(document["name"]), tuple(sorted(services)), frozenset(one_shots), wanted, secrets, mounted)

@@ -23,6 +23,7 @@ OLDEST_COMPOSE = (2, 24)
 LEAST_MEMORY = 6_000_000_000
 """Bytes: what the containers may take together (5 GB), and room for the engine's own."""
 
+AIRFLOW_VARIABLES = ("AIRFLOW_UID", "AIRFLOW_EXECUTOR", "COMPOSE_PROFILES", "AIRFLOW_IMAGE_NAME")
 MOST_FILES = 500
 """Of one mounted folder that are looked at."""
 
@@ -36,8 +37,8 @@ PORT_VARIABLES = {
     "postgres": "POSTGRES_PORT",
     "schema-registry": "SCHEMA_REGISTRY_PORT",
 }
-# Read by Compose and Docker themselves, whatever the files say.
-_FOREIGN_PREFIXES = ("COMPOSE_", "DOCKER_", "BUILDKIT_", "BUILDX_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+# Read from .env by Compose itself, whatever the files say.
+_FOREIGN_PREFIXES = ("COMPOSE_",)
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _ASSIGNMENT = re.compile(rf"(?:export\s+)?({_NAME})\s*=\s*(.*)")
 _EXAMPLE = re.compile(rf"^#?({_NAME})=", re.MULTILINE)
@@ -55,8 +56,10 @@ class Finding:
 def run() -> list[Finding]:
     """Everything that can be told now; what cannot be asked because of an earlier finding is left out."""
     findings = list(of_dot_env(_text(engine.ROOT / ".env"), _text(engine.ROOT / ".env.example") or ""))
+    findings += of_airflow(*(_value(name) for name in AIRFLOW_VARIABLES))
     try:
-        findings += of_memory(engine.engine().memory_bytes)
+        told = engine.engine()
+        findings += of_memory(told.memory_bytes)
         findings += (old := of_compose(engine.compose_version()))
     except ComposeError as error:
         return [*findings, Finding(str(error))]
@@ -69,10 +72,46 @@ def run() -> list[Finding]:
         return [*findings, Finding(f"{error}; mend it, or set the variable in .env")]
     findings += of_secrets(model.secrets)
     findings += of_ports(model.wanted, running, is_free, _holder)
-    if sys.platform == "linux":
-        # Elsewhere the engine's machine maps every file to whoever reads it.
+    findings += of_missing(model.mounted, model.secrets)
+    if sys.platform == "linux" and not told.rootless:
+        # Elsewhere the engine maps every file to whoever reads it.
         findings += of_readers(model.mounted, _value("AIRFLOW_UID"))
     return findings
+
+
+def of_airflow(uid: str | None, executor: str | None, profiles: str | None, image: str | None) -> list[Finding]:
+    """Values of Airflow's variables with which it would not run, or would run as nobody means it; None: not set."""
+    findings = []
+    if uid is not None and not (uid.isascii() and uid.isdigit() and int(uid) > 0):
+        findings.append(Finding(f"AIRFLOW_UID is {uid}: give the number of an account that is not root, or delete it"))
+    if executor and "Celery" in executor and "celery" not in re.split(r"[,\s]+", profiles or ""):
+        findings.append(
+            Finding("AIRFLOW_EXECUTOR=CeleryExecutor without workers leaves every task queued: COMPOSE_PROFILES=celery")
+        )
+    if image and re.match(r"(docker\.io/)?apache/airflow[:@]", image):
+        findings.append(
+            Finding(
+                f"AIRFLOW_IMAGE_NAME is {image}, which has no wheel of Millstream: "
+                "delete it; what ours is built on is AIRFLOW_IMAGE"
+            )
+        )
+    return findings
+
+
+def of_missing(mounted: Iterable[Mounted], secrets: Mapping[str, Path]) -> list[Finding]:
+    """Folders and files that containers look into and that are not there: Docker would make empty folders of root's."""
+    told = set(secrets.values())
+    findings: dict[Path, Finding] = {}
+    for mount in mounted:
+        if mount.source in told or mount.source.exists():
+            continue
+        remedy = (
+            "make it, or set AIRFLOW_PROJ_DIR to the folder that has it" if mount.source.name == "dags" else "make it"
+        )
+        findings.setdefault(
+            mount.source, Finding(f"{mount.service} needs {mount.source}, which is not there: {remedy}")
+        )
+    return list(findings.values())
 
 
 def of_memory(memory_bytes: int) -> list[Finding]:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Run once by PostgreSQL's image, when its volume is empty: the registry and Airflow each get a database and a role of
-# their own, so that neither can read the other's tables. A password changed later is changed with ALTER ROLE.
+# Run once by PostgreSQL's image, when its volume is empty: the pipelines (millstream), the registry and Airflow each get a
+# database and a role of their own, so that none can read another's tables. A password changed later is changed with
+# ALTER ROLE.
 set -euo pipefail
 
 create() { # ROLE PASSWORD
@@ -11,9 +12,9 @@ REVOKE ALL ON DATABASE :"role" FROM PUBLIC;
 SQL
 }
 
-registry=$(sed -n 's/^apicurio\.datasource\.password=//p' /run/secrets/registry_properties)
+# A checkout with Windows' line ends has one more character at the end.
+registry=$(sed -n 's/\r$//; s/^apicurio\.datasource\.password=//p' /run/secrets/registry_properties)
 : "${registry:?has no line apicurio.datasource.password=...: see REGISTRY_PROPERTIES_FILE in .env.example}"
 create registry "$registry"
-create airflow "$(</run/secrets/postgres_airflow_password)"
-psql --no-psqlrc -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-  -c "REVOKE ALL ON DATABASE \"$POSTGRES_DB\" FROM PUBLIC"
+create airflow "$(tr -d '\r\n' </run/secrets/postgres_airflow_password)"
+create millstream "$(tr -d '\r\n' </run/secrets/postgres_millstream_password)"

@@ -40,6 +40,20 @@ def cut(service: str, *keys: str) -> Callable[[Services], object]:
     [
         (rules.images_are_pinned, put("kafka", image="apache/kafka:4.3.1"), "is not ${NAME_IMAGE"),
         (rules.images_are_pinned, put("kafka", image="${KAFKA_IMAGE:-apache/kafka:latest}"), "latest is no pinned"),
+        (
+            rules.images_are_pinned,
+            put("redis", image="${REDIS_IMAGE:-redis:7.2-bookworm}"),
+            "7.2-bookworm is no pinned",
+        ),
+        (rules.heaps_are_below_limits, put("kafka", environment={}), "kafka: its heap has no limit"),
+        (rules.rights_are_few, put("consumer", user="${AIRFLOW_UID:-0}:0"), "consumer: runs as 0:0"),
+        (rules.secrets_are_files, put("kafka", environment={"A": "jdbc://me:pass@postgres/x"}), "A shows a password"),
+        (rules.secrets_are_files, put("kafka", environment={"A": '{"password": "x"}'}), "A shows a password"),
+        (
+            rules.servers_have_health_checks,
+            put("kafka", healthcheck={"test": ["CMD-SHELL", " exit 0 "]}),
+            "asks the server no",
+        ),
         (rules.servers_have_health_checks, cut("kafka", "healthcheck"), "kafka: no health check"),
         (rules.servers_have_health_checks, put("kafka", healthcheck={"test": ["CMD", "true"]}), "asks the server no"),
         (rules.servers_have_health_checks, put("kafka", healthcheck={"test": ["NONE"]}), "kafka: no health check"),
@@ -54,6 +68,7 @@ def cut(service: str, *keys: str) -> Callable[[Services], object]:
         (rules.resources_are_bounded, put("kafka", mem_limit="5g"), "MiB, more than 5120"),
         (rules.resources_are_bounded, cut("kafka", "pids_limit"), "kafka: no pids_limit"),
         (rules.heaps_are_below_limits, put("kafka", environment={"KAFKA_HEAP_OPTS": "-Xmx4g"}), "beside the heap"),
+        (rules.heaps_are_below_limits, put("kafka", command=["bash", "-c", "H=-Xmx4g exec x"]), "beside the heap"),
         (rules.heaps_are_below_limits, put("cassandra", environment={"MAX_HEAP_SIZE": "4G"}), "beside the heap"),
         (rules.data_is_in_named_volumes, put("kafka", volumes=["./data:/var/lib/kafka"]), "can be written"),
         (rules.data_is_in_named_volumes, put("kafka", volumes=["/data:/var/lib/kafka:ro"]), "path of one machine"),

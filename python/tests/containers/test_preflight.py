@@ -171,7 +171,8 @@ def test_the_least_memory_is_enough() -> None:
         ("KAFKA_PROT=1\n", [".env line 1: nothing reads KAFKA_PROT; did you mean KAFKA_PORT?"]),
         ("MINE=1\n", [".env line 1: nothing reads MINE; .env.example names those that are"]),
         ("KAFKA_PORT 9092\n", [".env line 1 is no NAME=value: mend it, or begin it with #"]),
-        ("COMPOSE_PROFILES=ui\nDOCKER_HOST=\n", []),
+        ("COMPOSE_PROFILES=ui\n", []),
+        ("HTTP_PROXY=x\n", [".env line 1: nothing reads HTTP_PROXY; .env.example names those that are"]),
     ],
 )
 def test_names_and_values_of_dot_env(text: str | None, expected: list[str]) -> None:
@@ -199,6 +200,61 @@ def one(service: str, state: str, port: int) -> Container:
 def ports(wanted: list[Wanted], containers: list[Container], taken: set[int]) -> list[str]:
     by = {9092: "devstack's kafka, which `make down VIA=devstack` stops"}
     return texts(preflight.of_ports(wanted, containers, lambda _, port: port not in taken, by.get))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((None, None, None, None), []),
+        (("1000", "LocalExecutor", None, "mine/airflow:1"), []),
+        ((None, "CeleryExecutor", "ui,celery", None), []),
+        (("0", None, None, None), ["AIRFLOW_UID is 0: give the number of an account that is not root, or delete it"]),
+        (("me", None, None, None), ["AIRFLOW_UID is me: give the number of an account that is not root, or delete it"]),
+        (
+            (None, "CeleryExecutor", "ui", None),
+            ["AIRFLOW_EXECUTOR=CeleryExecutor without workers leaves every task queued: COMPOSE_PROFILES=celery"],
+        ),
+        (
+            (None, None, None, "apache/airflow:3.3.2"),
+            [
+                "AIRFLOW_IMAGE_NAME is apache/airflow:3.3.2, which has no wheel of Millstream: "
+                "delete it; what ours is built on is AIRFLOW_IMAGE"
+            ],
+        ),
+    ],
+)
+def test_values_that_airflow_would_not_run_with(
+    values: tuple[str | None, str | None, str | None, str | None], expected: list[str]
+) -> None:
+    assert texts(preflight.of_airflow(*values)) == expected
+
+
+def test_a_folder_that_is_not_there_is_named_once(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    dags, secret, script = tmp_path / "dags", tmp_path / "secret", tmp_path / "script.sh"
+    mounted = [
+        Mounted("airflow-scheduler", 50000, 0, dags),
+        Mounted("airflow-triggerer", 50000, 0, dags),
+        Mounted("kafka", 1000, 1000, script),
+        Mounted("kafka", 1000, 1000, there),
+        Mounted("postgres", 999, 999, secret),
+    ]
+    # A secret that is missing is told as one.
+    assert texts(preflight.of_missing(mounted, {"password": secret})) == [
+        f"airflow-scheduler needs {dags}, which is not there: "
+        "make it, or set AIRFLOW_PROJ_DIR to the folder that has it",
+        f"kafka needs {script}, which is not there: make it",
+    ]
+
+
+def test_what_only_a_build_reads_may_be_empty() -> None:
+    document = {
+        "name": "m",
+        "services": {"a": {"build": {"secrets": [{"source": "ca"}]}, "secrets": [{"source": "key"}]}},
+        "secrets": {"ca": {"file": "/dev/null"}, "key": {"file": "/k"}},
+    }
+    assert engine.read_model(json.dumps(document)).secrets == {"key": Path("/k")}
 
 
 def test_a_taken_port_names_who_has_it_and_what_moves_it() -> None:

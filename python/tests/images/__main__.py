@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable
 
 from compose.preflight import OLDEST_COMPOSE
@@ -32,7 +33,7 @@ from .phases import Run, left_over, root
 from .stack import Stack
 
 FAILURES = (
-    EngineError, DevstackError, DemoFailedError, RestError, NoHostAvailable,
+    EngineError, DevstackError, DemoFailedError, RestError, NoHostAvailable, DriverException,
     OSError, RuntimeError, ValueError, KeyError, AssertionError,
 )  # fmt: skip
 
@@ -93,11 +94,14 @@ def phases(
         ("crash", "", run.crash),
         ("SIGTERM", "", run.stop_signal),
         ("restart", "", run.restarts),
+        ("task", "with a task that runs", run.task),
         ("memory", "", run.measured),
         ("down", "down and up again", run.again),
         ("celery", "for the worker", run.celery),
+        ("alone", "without Airflow", run.alone),
         ("bad input", "", faults.preflight),
         ("passwords", "", faults.wrong_password),
+        ("half made", "", faults.half_made),
     ]
     chosen = {*only.split(","), "up"} if only else {name for name, _, _ in every}
     return [phase for phase in every if phase[0] in chosen]
@@ -128,11 +132,10 @@ def check_engine(engine: Engine, console: Console) -> None:
 def third_party(engine: Engine, console: Console, log: Path) -> None:
     """Makes those that the engine has not."""
     made = stand_ins.make(engine, log, console.waiting)
-    label = "millstream.stand-in"
     local = [
         entry.image
         for entry in stand_ins.stand_ins()
-        if (engine.inspect(entry.image)[0]["Config"]["Labels"] or {}).get(label)
+        if (engine.inspect(entry.image)[0]["Config"]["Labels"] or {}).get(stand_ins.LABEL)
     ]
     console.say(
         f"{len(local)} of {len(stand_ins.stand_ins())} third-party images are local stand-ins of the real software",

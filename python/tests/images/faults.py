@@ -45,7 +45,7 @@ class Faults:
             wrong.chmod(0o644)
             Path(folder).chmod(0o755)
             with self._set("REGISTRY_PROPERTIES_FILE", str(wrong)):
-                said = self.stack.engine.failing("up", "--detach", "--no-build", "--wait", "postgres", seconds=300)
+                said = self.stack.engine.failing("up", "--detach", "--wait", "postgres", seconds=300)
                 self._told("a secret changed", said, "postgres", "unhealthy")
                 logs = self.stack.engine.compose("logs", "--no-log-prefix", "postgres")
                 line = next((line for line in logs.splitlines() if line.startswith("HEALTH:")), "")
@@ -53,6 +53,23 @@ class Faults:
                 self.stack.down()
         self.stack.up()
         self._told("a wrong login", browser.refused_sign_in(self.stack.airflow_url, USER, "wrong"), "nvalid")
+
+    def half_made(self) -> None:
+        """A first start that is broken off, and the next one with everything in its place."""
+        self.stack.down("--volumes")
+        with tempfile.TemporaryDirectory() as folder:
+            empty = Path(folder) / "registry.properties"
+            empty.write_text("# nothing\n", encoding="utf-8")
+            empty.chmod(0o644)
+            Path(folder).chmod(0o755)
+            with self._set("REGISTRY_PROPERTIES_FILE", str(empty)):
+                self.stack.engine.failing("up", "--detach", "--wait", "postgres", seconds=300)
+        self.stack.engine.compose("stop", "postgres")
+        self.stack.engine.failing("up", "--detach", "--wait", "postgres", seconds=300)
+        logs = self.stack.engine.compose("logs", "--no-log-prefix", "postgres")
+        line = next((line for line in logs.splitlines() if line.startswith("HEALTH:")), "")
+        self._told("a volume half made", line, "half made", "docker compose down -v")
+        self.stack.down("--volumes")
 
     def _told(self, what: str, said: str, *parts: str) -> None:
         lines = [line.strip() for line in said.splitlines() if any(part in line for part in parts)]

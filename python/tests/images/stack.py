@@ -75,11 +75,11 @@ class Stack:
         """Airflow's API, signed in as the administrator."""
         return AirflowRest(f"http://127.0.0.1:{self.port('AIRFLOW_PORT')}", USER, PASSWORD)
 
-    def up(self, *arguments: str, seconds: float = UP_SECONDS) -> float:
-        """`up --detach --wait`; returns the seconds it took."""
+    def up(self, *arguments: str, files: Sequence[str] = (), seconds: float = UP_SECONDS) -> float:
+        """`up --detach --wait`, which builds our images where they are missing; returns the seconds it took."""
         started = time.monotonic()
         waiting = ("--wait", "--wait-timeout", f"{seconds:.0f}")
-        self.engine.compose("up", "--detach", "--no-build", *waiting, *arguments, seconds=seconds + 60)
+        self.engine.compose("up", "--detach", *waiting, *arguments, files=files, seconds=seconds + 60)
         return time.monotonic() - started
 
     def down(self, *arguments: str) -> None:

@@ -6,6 +6,7 @@ compose files know nothing of it.
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from .engine import Engine
 FOLDER = Path(__file__).parent / "stand_in"
 LOCKS = Path(__file__).parents[2] / "requirements"
 JRE = "millstream-stand-in/jre:17"
+LABEL = "millstream.stand-in"
 BUILD_SECONDS = 1200.0
 
 # The broker's jars and those of its command line tools, which are an artifact of their own.
@@ -46,15 +48,15 @@ def stand_ins() -> tuple[StandIn, ...]:
         StandIn(f"cassandra:{versions.CASSANDRA.version}", "cassandra", versions.CASSANDRA),
         StandIn("postgres:17.5", "postgres", versions.postgres(platform.machine())),
         StandIn(f"apicurio/apicurio-registry:{versions.REGISTRY.version}", "registry", versions.REGISTRY),
-        StandIn("redis:7.2-bookworm", "redis"),
+        StandIn("redis:7.2.11-bookworm", "redis"),
         StandIn("apache/airflow:3.3.2-python3.11", "airflow"),
     )
 
 
 def make(engine: Engine, log: Path, report: Callable[[str], None]) -> list[str]:
-    """Builds those that are not there; returns the names of those built."""
+    """Builds those that are not there, or are of other files than these; returns the names of those built."""
     made: list[str] = []
-    missing = [entry for entry in stand_ins() if not engine.has_image(entry.image)]
+    missing = [entry for entry in stand_ins() if _is_missing(engine, entry)]
     if missing:
         engine.run("build", "--quiet", "--tag", JRE, "--file", str(FOLDER / "jre.Dockerfile"), str(FOLDER), log=log)
     for entry in missing:
@@ -64,8 +66,24 @@ def make(engine: Engine, log: Path, report: Callable[[str], None]) -> list[str]:
             files += ["--build-context", f"files={artifacts.fetch(entry.release, artifacts.default_cache(), report)}"]
         # A label tells it from an image that was pulled.
         engine.run(
-            "build", "--tag", entry.image, "--label", "millstream.stand-in=true", "--build-arg", f"JRE={JRE}",
+            "build", "--tag", entry.image, "--label", f"{LABEL}={_hash(entry)}", "--build-arg", f"JRE={JRE}",
             *files, str(FOLDER / entry.folder), log=log, seconds=BUILD_SECONDS,
         )  # fmt: skip
         made.append(entry.image)
     return made
+
+
+def _is_missing(engine: Engine, entry: StandIn) -> bool:
+    """Whether there is none; one that was pulled is the real thing, and stays."""
+    if not engine.has_image(entry.image):
+        return True
+    found = engine.inspect(entry.image)[0]["Config"]["Labels"] or {}
+    return LABEL in found and found[LABEL] != _hash(entry)
+
+
+def _hash(entry: StandIn) -> str:
+    folder = FOLDER / entry.folder
+    digest = hashlib.sha256()
+    for path in (FOLDER / "jre.Dockerfile", *sorted(path for path in folder.rglob("*") if path.is_file())):
+        digest.update(f"{path.relative_to(FOLDER)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
